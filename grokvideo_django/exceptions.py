@@ -1,0 +1,134 @@
+"""Every error that this app raises on purpose.
+
+    GrokVideoError
+    ├── InvalidRequest          also a django ValidationError
+    ├── InvalidTransition
+    ├── UnknownPrice
+    ├── QuoteChanged
+    ├── CreditError
+    │   ├── InvalidAmount       also a ValueError
+    │   ├── InsufficientCredits
+    │   ├── BudgetExceeded
+    │   ├── AlreadyResolved
+    │   ├── KeyConflict
+    │   └── RefundExceedsCapture
+    └── MediaError
+        ├── MediaUnavailable    a passing fault: the same URL may work later
+        └── MediaRefused        the answer itself is wrong: not a video, too big, a forbidden address
+            ├── MediaForbidden  401 or 403: the API can sign another URL
+            └── MediaExpired    404 or 410: the job, read again, may name another URL
+
+Errors of the gateway's HTTP client are in ``grokvideo_django.gateway``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+
+class GrokVideoError(Exception):
+    """Something in grokvideo_django went wrong."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (self.__doc__ or "").strip())
+
+
+class InvalidRequest(GrokVideoError, ValidationError):
+    """This video request cannot be sent as it is. Nothing was charged; correct it and try again."""
+
+    def __init__(self, message: Any = "") -> None:
+        ValidationError.__init__(self, message or (InvalidRequest.__doc__ or "").strip())
+
+    def __str__(self) -> str:
+        """The sentences themselves, not the repr of a list."""
+        return " ".join(self.messages)
+
+
+class InvalidTransition(GrokVideoError):
+    """The request is no longer in a state that allows this. Nothing was changed; reload the page."""
+
+
+class UnknownPrice(GrokVideoError):
+    """There is no price for this model and resolution, so it cannot be sent. Add one to GROKVIDEO["PRICES"]."""
+
+
+class QuoteChanged(GrokVideoError):
+    """The price changed since it was shown. Nothing was charged; look at the new price and confirm it."""
+
+    def __init__(self, message: str = "", *, expected: int, actual: int) -> None:
+        self.expected = expected
+        self.actual = actual
+        super().__init__(
+            message
+            or f"The price is now {actual} credits, not {expected} as shown. Nothing was charged; confirm the new price."
+        )
+
+
+class CreditError(GrokVideoError):
+    """The ledger refused this operation. Nothing was changed."""
+
+
+class InvalidAmount(CreditError, ValueError):
+    """An amount of credits must be a whole number above zero. Nothing was changed."""
+
+
+class InsufficientCredits(CreditError):
+    """There are not enough credits for this. Nothing was charged; ask a site manager for a grant."""
+
+    def __init__(self, message: str = "", *, needed: int, available: int) -> None:
+        self.needed = needed
+        self.available = available
+        super().__init__(
+            message
+            or (
+                f"This needs {needed} credits and {available} are available: {needed - available} are missing. "
+                "Nothing was charged; ask a site manager for a grant."
+            )
+        )
+
+    @property
+    def missing(self) -> int:
+        """Credits that a grant would have to add."""
+        return self.needed - self.available
+
+
+class BudgetExceeded(CreditError):
+    """A budget of this site does not allow this now. Nothing was charged."""
+
+
+class AlreadyResolved(CreditError):
+    """This hold was already captured or released. Nothing was changed."""
+
+
+class KeyConflict(CreditError):
+    """This key was already used for a different operation. Nothing was changed; use a new key."""
+
+
+class RefundExceedsCapture(CreditError):
+    """All refunds of a capture together cannot exceed it. Nothing was changed."""
+
+
+class MediaError(GrokVideoError):
+    """The finished video could not be fetched."""
+
+
+class MediaUnavailable(MediaError):
+    """The video could not be fetched just now. It stays at the gateway and is tried again."""
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+        self.retry_after = retry_after  # seconds, when the host said so
+        super().__init__(message)
+
+
+class MediaRefused(MediaError):
+    """What the gateway offers as the video is not acceptable."""
+
+
+class MediaForbidden(MediaRefused):
+    """The file's host asks for permission (401 or 403). The API is asked for a signed URL; no key is ever sent there."""
+
+
+class MediaExpired(MediaRefused):
+    """The file is not at this URL any more (404 or 410). The job is read again: it may name a new one."""

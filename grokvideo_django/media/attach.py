@@ -1,0 +1,108 @@
+"""Giving a stored video to the object that it was made for. It can fail as often as it likes: the video stays."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from django.db import models, transaction
+from django.utils import timezone
+
+from .. import crash
+from ..lifecycle import storing
+from ..lifecycle.submitting import Lease
+from ..models import PlannedFile, VideoRequest
+from ..validation import is_attachable
+from .links import permanent_url
+
+if TYPE_CHECKING:
+    from django.core.files.storage import Storage
+
+log = logging.getLogger("grokvideo_django")
+
+
+def attach(pk: int) -> bool:
+    """Attach the video of a stored row to its target; False if there is nothing to do or it did not work out."""
+    lease = storing.claim_attach(pk, timezone.now())
+    if lease is None:
+        return False
+    request = VideoRequest.objects.get(pk=pk)
+    target = find_target(request)
+    if target is None:
+        message = "The object that the video was made for does not exist any more."
+        storing.attach_failed(lease, message=message, now=timezone.now(), final=True)
+        return False
+    if not is_attachable(type(target), request.target_field):
+        message = f"The object has no field {request.target_field} that can take a video."
+        storing.attach_failed(lease, message=message, now=timezone.now(), final=True)
+        return False
+    try:
+        return _attach_to(target, request, lease)
+    except Exception as error:
+        log.exception("The video of request %s could not be attached.", pk)
+        message = f"The video could not be attached to {type(target)._meta.verbose_name}: {error!r}."
+        storing.attach_failed(lease, message=message, now=timezone.now())
+        return False
+
+
+def find_target(request: VideoRequest) -> models.Model | None:
+    """The object, read anew; None if it or its model is gone, or its id is no id of that model."""
+    content_type = request.target_content_type
+    model = None if content_type is None else content_type.model_class()
+    if model is None:
+        return None
+    try:
+        return model._base_manager.filter(pk=request.target_object_id).first()
+    except (ValueError, TypeError, models.ObjectDoesNotExist):
+        return None
+    except Exception:
+        log.exception("The target of request %s could not be read.", request.pk)
+        return None
+
+
+def _attach_to(target: models.Model, request: VideoRequest, lease: Lease) -> bool:
+    field = target._meta.get_field(request.target_field)
+    if isinstance(field, models.FileField):
+        return _attach_copy(target, field, request, lease)
+    value = request if isinstance(field, models.ForeignKey) else permanent_url(request)
+    return _save(target, request, lease, value)
+
+
+def _attach_copy(target: models.Model, field: models.FileField, request: VideoRequest, lease: Lease) -> bool:
+    """A copy of its own: other apps delete the file with their row."""
+    storage: Storage = field.storage
+    name = field.generate_filename(target, f"grokvideo-{request.pk}-{lease.token.hex}.mp4")
+    label = f"{target._meta.label}.{field.name}"
+    written = [name]
+    storing.plan(request, lease, [(PlannedFile.Place.TARGET, name)], now=timezone.now(), target_field=label)
+    kept = False
+    try:
+        with request.video.open("rb") as video:
+            actual = storage.save(name, video, max_length=field.max_length)
+        if actual != name:
+            written.append(actual)
+            storing.plan(request, lease, [(PlannedFile.Place.TARGET, actual)], now=timezone.now(), target_field=label)
+        crash.point("attach.copied")
+        kept = _save(target, request, lease, actual, forget=written)
+    finally:
+        if not kept:
+            for left in written:
+                storage.delete(left)
+            storing.forget_plan(lease, written)
+    return kept
+
+
+def _save(
+    target: models.Model, request: VideoRequest, lease: Lease, value: Any, *, forget: list[str] | None = None
+) -> bool:
+    """The target, the event and the plan in one transaction; the row first, so that a lost lease changes nothing."""
+    with transaction.atomic():
+        words = f"Attached to {target._meta.verbose_name} {target.pk}, field {request.target_field}."
+        if not storing.attached(lease, message=words):
+            return False
+        setattr(target, request.target_field, value)
+        target.save(update_fields=[request.target_field])
+        if forget:
+            storing.forget_plan(lease, forget)
+    crash.point("attach.saved")
+    return True

@@ -1,0 +1,73 @@
+"""Deleting planned files whose worker died and that nothing refers to."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from django.apps import apps
+from django.db import models
+from django.db.models import Q
+
+from ..models import PlannedFile, VideoRequest
+from ..models.requests import result_storage
+
+log = logging.getLogger("grokvideo_django")
+
+BITE: Final = 100
+OTHER_HOST_AFTER: Final = timedelta(days=7)
+"""A temporary file on a host that never came back: its plan is given up."""
+
+
+def sweep(now: datetime) -> int:
+    """Delete the files of dead leases; returns how many plans ended. A bounded bite at a time."""
+    alive = VideoRequest.objects.filter(lease_token__isnull=False, due_at__gt=now).values("lease_token")
+    ours = ~Q(place=PlannedFile.Place.TEMPORARY) | Q(host=socket.gethostname())
+    forgotten = Q(expires_at__lt=now - OTHER_HOST_AFTER)
+    dead = PlannedFile.objects.filter(ours | forgotten).exclude(lease_token__in=alive).order_by("pk")[:BITE]
+    return sum(_sweep_one(plan) for plan in dead)
+
+
+def _sweep_one(plan: PlannedFile) -> bool:
+    try:
+        if not _is_referred_to(plan):
+            _delete_file(plan)
+    except Exception:
+        log.exception("The forgotten file %s could not be deleted yet.", plan.name)
+        return False
+    plan.delete()
+    return True
+
+
+def _is_referred_to(plan: PlannedFile) -> bool:
+    match plan.place:
+        case PlannedFile.Place.RESULT:
+            return VideoRequest.objects.filter(Q(video=plan.name) | Q(poster=plan.name)).exists()
+        case PlannedFile.Place.TARGET:
+            model, field = _target(plan)
+            return bool(model._base_manager.filter(**{field.name: plan.name}).exists())
+        case _:
+            return False
+
+
+def _delete_file(plan: PlannedFile) -> None:
+    match plan.place:
+        case PlannedFile.Place.RESULT:
+            result_storage().delete(plan.name)
+        case PlannedFile.Place.TARGET:
+            _model, field = _target(plan)
+            field.storage.delete(plan.name)
+        case _:
+            if plan.host == socket.gethostname():
+                Path(plan.name).unlink(missing_ok=True)
+
+
+def _target(plan: PlannedFile) -> tuple[type[models.Model], models.FileField]:
+    label, _dot, name = plan.target_field.rpartition(".")
+    model = apps.get_model(label)
+    field = model._meta.get_field(name)
+    assert isinstance(field, models.FileField)
+    return model, field
