@@ -145,9 +145,7 @@ class _Fetch:
         policy = Policy(hosts=settings.MEDIA_HOSTS, allow_private=settings.ALLOW_PRIVATE_NETWORK)
         with self._temporary.open("wb") as file:
             crash.point("fetch.downloading")
-            got = download(
-                url, file, policy=policy, max_bytes=settings.MAX_BYTES, max_seconds=settings.FETCH_SECONDS
-            )
+            got = download(url, file, policy=policy, max_bytes=settings.MAX_BYTES, max_seconds=settings.FETCH_SECONDS)
         crash.point("fetch.downloaded")
         return got
 

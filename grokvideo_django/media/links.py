@@ -61,7 +61,7 @@ def site_url() -> str:
     if configured:
         return configured.rstrip("/") + "/"
     if apps.is_installed("django.contrib.sites"):
-        site_model = apps.get_model("sites", "Site")
-        domain = site_model.objects.get_current().domain
-        return f"https://{domain}/"
+        from django.contrib.sites.models import Site  # noqa: PLC0415 - importable only where it is installed
+
+        return f"https://{Site.objects.get_current().domain}/"
     return ""

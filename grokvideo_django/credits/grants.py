@@ -1,0 +1,126 @@
+"""Giving credits, and taking back what was not spent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils import timezone
+
+from .. import transactions
+from ..exceptions import CreditError, InvalidAmount
+from ..models import CreditAccount, CreditEntry, CreditGrant
+from .entries import Actor, Note, account_of, checked, move_account, move_grants, name_of, new_key, once, post
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+Category = CreditGrant.Category
+
+
+def grant(
+    user: AbstractBaseUser | CreditAccount,
+    amount: int,
+    *,
+    reason: str = "",
+    key: str | None = None,
+    expires_at: datetime | None = None,
+    category: str = Category.ADJUSTMENT,
+    priority: int = 100,
+    actor: Actor = None,
+) -> CreditEntry:
+    """Give credits to a user.
+
+    Args:
+        user: a user, or an account.
+        amount: whole credits, above zero.
+        reason: shown on the statement.
+        key: the same key grants once, however often it is called.
+        expires_at: what is left then expires; aware, in the future.
+        category: allowance, purchase, promotion or adjustment.
+        priority: the lowest is spent first.
+        actor: who grants.
+
+    Returns:
+        The entry; its draw points to the grant.
+
+    Raises:
+        InvalidAmount: not a whole number above zero, or expired already.
+        KeyConflict: the key was used for something else.
+    """
+    checked(amount)
+    if category not in Category.values:
+        raise InvalidAmount(f"{category!r} is not a category of grants: {', '.join(Category.values)}.")
+    if expires_at is not None and expires_at <= timezone.now():
+        raise InvalidAmount("The grant would have expired already. Nothing was changed; choose a time in the future.")
+    account = account_of(user)
+    key = key or new_key("grant")
+    note = Note(actor=name_of(actor), reason=reason)
+
+    def work() -> CreditEntry:
+        if not move_account(account, posted=amount):
+            raise CreditError("This account does not exist any more. Nothing was changed.")
+        given = open_grant(account, amount, note, category=category, priority=priority, expires_at=expires_at)
+        return post(account, CreditEntry.Kind.GRANT, key, note, posted_delta=amount, draws={given.pk: amount})
+
+    def same(entry: CreditEntry) -> bool:
+        return entry.kind == CreditEntry.Kind.GRANT and entry.account_id == account.pk and entry.posted_delta == amount
+
+    return once(key, work, same=same)
+
+
+def open_grant(
+    account: CreditAccount,
+    amount: int,
+    note: Note,
+    *,
+    category: str,
+    priority: int = 100,
+    expires_at: datetime | None = None,
+) -> CreditGrant:
+    """Insert a grant on an account that was credited in this transaction."""
+    return CreditGrant.objects.create(
+        account=account,
+        amount=amount,
+        remaining=amount,
+        category=category,
+        priority=priority,
+        expires_at=expires_at,
+        reason=note.reason[:255],
+        actor=note.actor,
+    )
+
+
+def expire(given: CreditGrant) -> CreditEntry | None:
+    """Expire what is left of a grant whose time has come; None if nothing is left or its time has not come."""
+    if given.expires_at is None or given.expires_at > timezone.now():
+        return None
+    return _take_back(given, CreditEntry.Kind.EXPIRE, Note(reason="The grant expired."))
+
+
+def void(given: CreditGrant, *, reason: str, actor: Actor = None) -> CreditEntry | None:
+    """Take back what is left of a grant; None if nothing is left. What is held stays held."""
+    return _take_back(given, CreditEntry.Kind.VOID, Note(actor=name_of(actor), reason=reason))
+
+
+def expire_due(now: datetime, *, limit: int = 100) -> int:
+    """Expire grants whose time has come; returns how many. For the sweep: a bounded bite at a time."""
+    due = CreditGrant.objects.filter(expires_at__lte=now, remaining__gt=0).order_by("expires_at", "pk")[:limit]
+    return sum(expire(given) is not None for given in due)
+
+
+def _take_back(given: CreditGrant, kind: CreditEntry.Kind, note: Note) -> CreditEntry | None:
+    account = CreditAccount(pk=given.account_id)
+
+    def work() -> CreditEntry | None:
+        if not move_account(account):  # takes the lock, so that what is left stays what is left
+            return None
+        left = CreditGrant.objects.values_list("remaining", flat=True).get(pk=given.pk)
+        if not left:
+            return None
+        move_account(account, posted=-left)
+        move_grants({given.pk: -left})
+        return post(account, kind, new_key(kind), note, posted_delta=-left, draws={given.pk: -left})
+
+    return transactions.run(work)

@@ -1,0 +1,191 @@
+"""Two-phase spending: a hold first, then one resolution of it, captured or released."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db.models import F, Q
+from django.utils import timezone
+
+from ..exceptions import AlreadyResolved, InsufficientCredits, InvalidAmount
+from ..models import CreditAccount, CreditEntry, CreditGrant
+from .entries import (
+    Actor,
+    Note,
+    account_of,
+    checked,
+    move_account,
+    move_grants,
+    name_of,
+    new_key,
+    once,
+    post,
+    share_out,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+
+def find(key: str) -> CreditEntry | None:
+    """The entry with this key."""
+    return CreditEntry.objects.select_related("account").filter(key=key).first()
+
+
+def hold(
+    user: AbstractBaseUser | CreditAccount,
+    amount: int,
+    *,
+    key: str | None = None,
+    request_key: str = "",
+    reason: str = "",
+    actor: Actor = None,
+) -> CreditEntry:
+    """Set credits aside. It draws on the user's grants by priority, then expiry, then age, and remembers which.
+
+    Constant queries: account, balance, grants read, grants written, entry, draws.
+
+    Raises:
+        InvalidAmount: not a whole number above zero.
+        InsufficientCredits: nothing was changed.
+        KeyConflict: the key was used for something else.
+    """
+    checked(amount)
+    account = account_of(user)
+    key = key or new_key("hold")
+    note = Note(actor=name_of(actor), reason=reason, request_key=request_key)
+
+    def work() -> CreditEntry:
+        if not move_account(account, held=amount, posted__gte=F("held") + amount):
+            raise InsufficientCredits(needed=amount, available=0)
+        drawn = share_out(amount, _spendable(account))
+        if sum(drawn.values()) < amount:
+            raise InsufficientCredits(needed=amount, available=0)
+        drawn = {grant_id: -part for grant_id, part in drawn.items()}
+        move_grants(drawn)
+        return post(account, CreditEntry.Kind.HOLD, key, note, held_delta=amount, draws=drawn)
+
+    def same(entry: CreditEntry) -> bool:
+        return entry.kind == CreditEntry.Kind.HOLD and entry.account_id == account.pk and entry.held_delta == amount
+
+    try:
+        return once(key, work, same=same)
+    except InsufficientCredits:
+        existing = find(key)
+        if existing is not None and same(existing):
+            return existing
+        available = CreditAccount.objects.get(pk=account.pk).available
+        raise InsufficientCredits(needed=amount, available=available) from None
+
+
+def _spendable(account: CreditAccount) -> list[tuple[int, int]]:
+    usable = CreditGrant.objects.filter(
+        Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now()), account=account, remaining__gt=0
+    )
+    ordered = usable.order_by("priority", F("expires_at").asc(nulls_last=True), "pk")
+    return list(ordered.values_list("pk", "remaining"))
+
+
+def capture(
+    held: CreditEntry,
+    amount: int | None = None,
+    *,
+    key: str | None = None,
+    reason: str = "",
+    actor: Actor = None,
+) -> CreditEntry:
+    """Spend a hold, or a part of it; the rest comes back in the same entry.
+
+    Raises:
+        InvalidAmount: not a whole number above zero, or more than was held.
+        AlreadyResolved: the hold was captured or released before.
+        KeyConflict: the key was used for something else.
+    """
+    amount = held.held_delta if amount is None else checked(amount)
+    if amount > held.held_delta:
+        raise InvalidAmount(
+            f"{held.held_delta} credits were held, so {amount} cannot be captured. Nothing was changed."
+        )
+    return _resolve(held, CreditEntry.Kind.CAPTURE, amount, key, Note(actor=name_of(actor), reason=reason))
+
+
+def release(
+    held: CreditEntry,
+    *,
+    key: str | None = None,
+    reason: str = "",
+    actor: Actor = None,
+) -> CreditEntry:
+    """Give a whole hold back.
+
+    Raises:
+        AlreadyResolved: the hold was captured or released before.
+        KeyConflict: the key was used for something else.
+    """
+    return _resolve(held, CreditEntry.Kind.RELEASE, 0, key, Note(actor=name_of(actor), reason=reason))
+
+
+def _resolve(held: CreditEntry, kind: CreditEntry.Kind, spent: int, key: str | None, note: Note) -> CreditEntry:
+    if held.kind != CreditEntry.Kind.HOLD:
+        raise InvalidAmount(f"A {held.kind} cannot be resolved, only a hold can. Nothing was changed.")
+    account = CreditAccount(pk=held.account_id)
+    key = key or f"{kind}:{held.pk}"
+    note = Note(actor=note.actor, reason=note.reason, request_key=held.request_key)
+
+    def work() -> CreditEntry:
+        if not move_account(account, posted=-spent, held=-held.held_delta, held__gte=held.held_delta):
+            raise AlreadyResolved
+        if CreditEntry.objects.filter(resolves=held).exists():
+            raise AlreadyResolved
+        back, expired = _give_back(held, held.held_delta - spent)
+        lost = sum(expired.values())
+        if lost:
+            move_account(account, posted=-lost)
+        move_grants(back)
+        entry = post(
+            account,
+            kind,
+            key,
+            note,
+            posted_delta=-spent,
+            held_delta=-held.held_delta,
+            later_posted_delta=-lost,
+            draws={**back, **expired},
+            resolves=held,
+        )
+        if lost:
+            _post_expired(account, key, expired, held.request_key)
+        return entry
+
+    def same(entry: CreditEntry) -> bool:
+        return entry.kind == kind and entry.resolves_id == held.pk and entry.posted_delta == -spent
+
+    return once(key, work, same=same)
+
+
+def _give_back(held: CreditEntry, amount: int) -> tuple[dict[int, int], dict[int, int]]:
+    """What returns to which grant: the last drawn first, so that the first to expire stays spent. Live and expired."""
+    drawn = list(held.draws.order_by("-pk").values_list("grant_id", "delta", "grant__expires_at"))
+    back = share_out(amount, [(grant_id, -delta) for grant_id, delta, _expires in drawn])
+    now = timezone.now()
+    dead = {grant_id for grant_id, _delta, expires in drawn if expires is not None and expires <= now}
+    live = {grant_id: part for grant_id, part in back.items() if grant_id not in dead}
+    return live, {grant_id: part for grant_id, part in back.items() if grant_id in dead}
+
+
+def _post_expired(account: CreditAccount, key: str, expired: Mapping[int, int], request_key: str) -> None:
+    """What returned to an expired grant expires at once, visibly: its remainder does not change, the account's does."""
+    left_to_post = sum(expired.values())
+    for grant_id, part in sorted(expired.items()):
+        left_to_post -= part
+        post(
+            account,
+            CreditEntry.Kind.EXPIRE,
+            f"{key}:expire:{grant_id}",
+            Note(reason="It came back to a grant that had expired.", request_key=request_key),
+            posted_delta=-part,
+            later_posted_delta=-left_to_post,
+            draws={grant_id: -part},
+        )

@@ -1,0 +1,72 @@
+"""Giving back what was captured."""
+
+from __future__ import annotations
+
+from django.db.models import Q, Sum
+from django.utils import timezone
+
+from ..exceptions import InvalidAmount, RefundExceedsCapture
+from ..models import CreditAccount, CreditDraw, CreditEntry, CreditGrant
+from .entries import Actor, Note, checked, move_account, move_grants, name_of, new_key, once, post, share_out
+from .grants import open_grant
+
+
+def refund(
+    captured: CreditEntry,
+    amount: int | None = None,
+    *,
+    key: str | None = None,
+    reason: str = "",
+    actor: Actor = None,
+) -> CreditEntry:
+    """Give back a capture, or a part of it. It returns to the grants that paid; what they can no longer take (they
+    have expired) opens an adjustment grant instead.
+
+    Raises:
+        InvalidAmount: not a whole number above zero, or the entry is no capture.
+        RefundExceedsCapture: all refunds together would exceed the capture.
+        KeyConflict: the key was used for something else.
+    """
+    if captured.kind != CreditEntry.Kind.CAPTURE or captured.resolves_id is None:
+        raise InvalidAmount(f"A {captured.kind} cannot be refunded, only a capture can. Nothing was changed.")
+    whole = -captured.posted_delta
+    amount = whole if amount is None else checked(amount)
+    account = CreditAccount(pk=captured.account_id)
+    key = key or new_key("refund")
+    note = Note(actor=name_of(actor), reason=reason, request_key=captured.request_key)
+
+    def work() -> CreditEntry:
+        move_account(account, posted=amount)
+        before = CreditEntry.objects.filter(refunds=captured).aggregate(sum=Sum("posted_delta"))["sum"] or 0
+        if before + amount > whole:
+            raise RefundExceedsCapture(
+                f"{whole} credits were captured and {before} refunded, so {amount} more cannot be. Nothing was changed."
+            )
+        draws = share_out(amount, _room(captured))
+        move_grants(draws)
+        left = amount - sum(draws.values())
+        if left:
+            opened = open_grant(account, left, note, category=CreditGrant.Category.ADJUSTMENT)
+            draws[opened.pk] = left
+        return post(account, CreditEntry.Kind.REFUND, key, note, posted_delta=amount, draws=draws, refunds=captured)
+
+    def same(entry: CreditEntry) -> bool:
+        return entry.refunds_id == captured.pk and entry.posted_delta == amount
+
+    try:
+        return once(key, work, same=same)
+    except RefundExceedsCapture:
+        existing = CreditEntry.objects.filter(key=key).first()
+        if existing is not None and same(existing):
+            return existing
+        raise
+
+
+def _room(captured: CreditEntry) -> list[tuple[int, int]]:
+    """What each grant that paid can take back: what it paid, less what was refunded to it; expired ones nothing."""
+    live = Q(grant__expires_at__isnull=True) | Q(grant__expires_at__gt=timezone.now())
+    concerned = Q(entry=captured.resolves_id) | Q(entry=captured.pk) | Q(entry__refunds=captured.pk)
+    sums = (
+        CreditDraw.objects.filter(live, concerned).values("grant_id").annotate(sum=Sum("delta")).order_by("-grant_id")
+    )
+    return [(row["grant_id"], -row["sum"]) for row in sums]

@@ -1,0 +1,31 @@
+"""The RQ entry points. A job carries a primary key, and may be lost, doubled, late or killed at any line."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+
+from . import queue, submission
+from .media import attach as attaching
+from .media import fetch as fetching
+from .media import sweep as sweeping
+from .polling import rate
+from .polling import tick as ticking
+
+
+def submit(pk: int) -> None:
+    """Send one queued request, then make sure that somebody asks about it."""
+    submission.submit(pk)
+    queue.ring()
+
+
+def fetch(pk: int) -> None:
+    """Bring one finished video home, then attach it."""
+    fetching.fetch(pk, new_client=submission.client, gate=rate.gate())
+    attaching.attach(pk)
+    queue.ring()
+
+
+def tick(loop_seconds: float = ticking.LOOP_SECONDS) -> bool:
+    """Ask about all videos that are due, and look after every row that nobody looks after."""
+    sweeping.sweep(timezone.now())
+    return ticking.run(queue.Bell(), new_client=submission.client, gate=rate.gate(), loop_seconds=loop_seconds)

@@ -1,0 +1,103 @@
+"""What a person decides about a request whose fate is unknown."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Literal
+
+from django.db import IntegrityError
+from django.db.models import Q
+
+from ..exceptions import InvalidRequest, InvalidTransition
+from ..models import VideoRequest
+from . import money
+from .transition import Status, move
+
+if TYPE_CHECKING:
+    from ..credits.entries import Actor
+
+Outcome = Literal["ask_again", "attach", "release", "charge"]
+OUTCOMES: Final[tuple[Outcome, ...]] = ("ask_again", "attach", "release", "charge")
+
+
+def resolve(
+    pk: int, outcome: Outcome, *, actor: Actor, reason: str, now: datetime, gateway_job_id: str | None = None
+) -> None:
+    """Resolve a request that is in doubt.
+
+    ``ask_again`` reads its job once more; ``attach`` gives it a gateway job id to read; ``release`` gives the credits
+    back; ``charge`` spends them although there is no video.
+
+    Raises:
+        InvalidTransition: it is not in doubt. Nothing was changed.
+        InvalidRequest: no reason, no such outcome, or a job id is missing or belongs to another request.
+    """
+    if not reason.strip():
+        raise InvalidRequest("Say why: the reason is kept with the decision. Nothing was changed.")
+    match outcome:
+        case "ask_again":
+            moved = _ask(pk, actor=actor, reason=reason, now=now, job_id=None)
+            if not moved and VideoRequest.objects.filter(pk=pk, status=Status.IN_DOUBT).exists():
+                raise InvalidRequest(
+                    "The gateway never named a job for this request, so it cannot be asked. Nothing was changed; "
+                    "attach a job id from the gateway's dashboard, or release or charge the credits."
+                )
+        case "attach":
+            if not (gateway_job_id or "").strip():
+                raise InvalidRequest("Give the gateway's job id. Nothing was changed.")
+            moved = _ask(pk, actor=actor, reason=reason, now=now, job_id=(gateway_job_id or "").strip())
+        case "release" | "charge":
+            moved = _end(pk, outcome, actor=actor, reason=reason, now=now)
+        case _:
+            raise InvalidRequest(f"{outcome!r} is no outcome; choose one of {', '.join(OUTCOMES)}.")
+    if not moved:
+        raise InvalidTransition(
+            "Only a request that is in doubt can be resolved. Nothing was changed; reload the page."
+        )
+
+
+def _ask(pk: int, *, actor: Actor, reason: str, now: datetime, job_id: str | None) -> bool:
+    """Read the job (again): submitted, due now."""
+    named = {"gateway_job_id": job_id, "submitted_at": now} if job_id else {"submitted_at": now}
+    guard = Q() if job_id else Q(gateway_job_id__isnull=False)
+    try:
+        return move(
+            pk,
+            Status.SUBMITTED,
+            from_=[Status.IN_DOUBT],
+            kind="resolved",
+            message=f"Asked the gateway about it: {reason}",
+            actor=actor,
+            data={"gateway_job_id": job_id} if job_id else {},
+            guard=guard,
+            due_at=now,
+            lease_token=None,
+            error_code="",
+            error_message="",
+            **named,
+        )
+    except IntegrityError:
+        raise InvalidRequest("This job id belongs to another request. Nothing was changed.") from None
+
+
+def _end(pk: int, outcome: Outcome, *, actor: Actor, reason: str, now: datetime) -> bool:
+    def settle(row: VideoRequest) -> None:
+        if outcome == "charge":
+            money.capture(row, row.quoted_credits or 0, reason=reason, actor=actor)
+        else:
+            money.release(row, reason=reason, actor=actor)
+
+    words = "Charged by decision" if outcome == "charge" else "Released by decision; it cost nothing"
+    return move(
+        pk,
+        Status.FAILED,
+        from_=[Status.IN_DOUBT],
+        kind="resolved",
+        message=f"{words}: {reason}",
+        actor=actor,
+        settle=settle,
+        error_code="resolved",
+        due_at=None,
+        lease_token=None,
+        finished_at=now,
+    )

@@ -1,0 +1,75 @@
+"""What a transition does to the ledger. Called from inside the transition's transaction, after its UPDATE."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import credits, pricing
+from ..models import CreditEntry, VideoRequest
+from .transition import alert
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+    from ..credits.entries import Actor
+
+
+def hold_key(request: VideoRequest) -> str:
+    """The ledger's key of a request's hold: a request is held for once in its life."""
+    return f"hold:{request.key}"
+
+
+def hold(request: VideoRequest, owner: AbstractBaseUser, *, actor: Actor) -> None:
+    """Set the quote aside on the owner's account.
+
+    Raises:
+        InsufficientCredits: nothing was changed.
+    """
+    assert request.quoted_credits is not None
+    credits.hold(
+        owner,
+        request.quoted_credits,
+        key=hold_key(request),
+        request_key=request.key,
+        reason=str(request),
+        actor=actor,
+    )
+
+
+def open_hold(request: VideoRequest) -> CreditEntry | None:
+    """The hold that waits for its resolution."""
+    held = credits.find(hold_key(request))
+    return held if held is not None and not CreditEntry.objects.filter(resolves=held).exists() else None
+
+
+def release(request: VideoRequest, *, reason: str, actor: Actor = None) -> None:
+    """Give the whole hold back and write on the request that it cost nothing."""
+    held = open_hold(request)
+    if held is not None:
+        credits.release(held, reason=reason, actor=actor)
+    VideoRequest.objects.filter(pk=request.pk).update(charged_credits=0)
+
+
+def capture(request: VideoRequest, amount: int, *, reason: str, actor: Actor = None) -> None:
+    """Spend the hold, up to ``amount``, and write on the request what it cost."""
+    held = open_hold(request)
+    if held is None:
+        alert("Request %s ended with a charge of %s credits, but holds none: nothing was charged.", request.pk, amount)
+        amount = 0
+    else:
+        amount = min(amount, held.held_delta)
+        credits.capture(held, amount, reason=reason, actor=actor)
+    VideoRequest.objects.filter(pk=request.pk).update(charged_credits=amount)
+
+
+def price_of_delivered(request: VideoRequest) -> int:
+    """What a request costs by the seconds that it delivered; never more than was quoted."""
+    return pricing.charge(
+        quoted=request.quoted_credits or 0,
+        model=request.model,
+        resolution=request.resolution,
+        seconds=pricing.delivered_seconds(
+            reported=request.reported_seconds, measured=request.delivered_seconds, asked=request.duration_seconds
+        ),
+        has_image=request.has_image,
+    )

@@ -1,0 +1,190 @@
+"""What the gateway's answers to reads and cancellations do. Bucketed where many rows share an outcome."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db.models import Case, F, Q, Value, When
+from django.utils import timezone
+
+from .. import transactions
+from ..models import VideoRequest, VideoRequestEvent
+from . import money
+from .starting import RING_AGAIN_SECONDS
+from .submitting import Lease
+from .transition import Status, alert, move
+
+READABLE: Final = (Status.SUBMITTED, Status.IN_DOUBT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """A finished video as the gateway reports it."""
+
+    pk: int
+    url: str
+    seconds: float | None = None
+
+
+def claim(pks: Collection[int], *, now: datetime, until: datetime) -> uuid.UUID:
+    """Take due rows for one round of reading, with one token for all. Two queries with ``claimed``."""
+    token = uuid.uuid4()
+    rows = VideoRequest.objects.filter(pk__in=pks, status__in=READABLE, due_at__lte=now)
+    rows.exclude(gateway_job_id=None).update(lease_token=token, due_at=until)
+    return token
+
+
+def claimed(token: uuid.UUID) -> list[VideoRequest]:
+    """The rows that a claim really got."""
+    return list(VideoRequest.objects.filter(lease_token=token, status__in=READABLE))
+
+
+def look_again(
+    token: uuid.UUID, pks: Iterable[int], *, due_at: datetime | None, gateway_status: str | None = None
+) -> int:
+    """Nothing new about these rows: read them again then. One query; ``None`` stops reading for good."""
+    rows = VideoRequest.objects.filter(pk__in=list(pks), lease_token=token, status__in=READABLE)
+    words = {} if gateway_status is None else {"gateway_status": gateway_status[:64]}
+    return rows.update(due_at=due_at, lease_token=None, reads=F("reads") + 1, **words)
+
+
+def rendered(token: uuid.UUID, found: Sequence[Rendered]) -> list[int]:
+    """These are done at the gateway; returns those that moved. A constant number of queries."""
+    if not found:
+        return []
+    now = timezone.now()
+    pks = [item.pk for item in found]
+    urls = Case(*[When(pk=item.pk, then=Value(item.url)) for item in found])
+    seconds = Case(*[When(pk=item.pk, then=Value(item.seconds)) for item in found if item.seconds is not None])
+    lengths = {"reported_seconds": seconds} if seconds.cases else {}
+
+    def work() -> list[int]:
+        moved: list[int] = []
+        for status in READABLE:
+            rows = VideoRequest.objects.filter(pk__in=pks, lease_token=token, status=status)
+            if rows.update(
+                status=Status.RENDERED,
+                rendered_at=now,
+                updated_at=now,
+                due_at=now + timedelta(seconds=RING_AGAIN_SECONDS),
+                gateway_status="completed",
+                reads=F("reads") + 1,
+                fetch_attempts=0,
+                media_refusals=0,
+                result_url=urls,
+                **lengths,
+            ):
+                matched = VideoRequest.objects.filter(pk__in=pks, lease_token=token, status=Status.RENDERED)
+                new = list(matched.values_list("pk", flat=True))
+                matched.update(lease_token=None)
+                moved += new
+                VideoRequestEvent.objects.bulk_create(_rendered_event(pk, status) for pk in new)
+        return moved
+
+    return transactions.run(work)
+
+
+def _rendered_event(pk: int, status: str) -> VideoRequestEvent:
+    return VideoRequestEvent(
+        request_id=pk,
+        kind="rendered",
+        from_status=status,
+        to_status=Status.RENDERED,
+        message="The gateway has finished the video.",
+    )
+
+
+def ended_without_video(lease: Lease, *, code: str, message: str) -> bool:
+    """The gateway says that there will be no video: failed, released."""
+    return move(
+        lease.pk,
+        Status.FAILED,
+        from_=READABLE,
+        kind="gateway_failed",
+        message=f"The gateway made no video: {message} It cost nothing.",
+        guard=lease.held,
+        settle=lambda row: money.release(row, reason="The gateway made no video."),
+        error_code=code,
+        error_message=message,
+        due_at=None,
+        lease_token=None,
+        finished_at=timezone.now(),
+    )
+
+
+def canceled(lease: Lease, *, asked: bool) -> bool:
+    """The gateway confirms that the job is canceled: released."""
+    words = "The gateway has canceled it." if asked else "The gateway has canceled it by itself."
+    return move(
+        lease.pk,
+        Status.CANCELED,
+        from_=READABLE,
+        kind="canceled",
+        message=f"{words} It cost nothing.",
+        guard=lease.held,
+        settle=lambda row: money.release(row, reason="Canceled at the gateway."),
+        due_at=None,
+        lease_token=None,
+        finished_at=timezone.now(),
+    )
+
+
+def cancel_refused(lease: Lease, *, message: str, due_at: datetime) -> bool:
+    """The gateway does not cancel it any more: the video will be finished, kept and charged."""
+    return move(
+        lease.pk,
+        None,
+        from_=READABLE,
+        kind="cancel_refused",
+        message=f"The gateway no longer cancels it, so it will be finished, kept and charged. It says: {message}",
+        guard=lease.held,
+        cancel_refused_at=timezone.now(),
+        due_at=due_at,
+        lease_token=None,
+    )
+
+
+def doubt(lease: Lease, *, code: str, message: str, due_at: datetime | None) -> bool:
+    """Past its deadline or unknown at the gateway: the hold stays, it is read on very slowly, a person may decide."""
+    moved = move(
+        lease.pk,
+        Status.IN_DOUBT,
+        from_=[Status.SUBMITTED],
+        kind="in_doubt",
+        message=f"{message} Its credits stay held until the gateway or a person says what became of it.",
+        guard=lease.held,
+        error_code=code,
+        error_message=message,
+        due_at=due_at,
+        lease_token=None,
+        reads=F("reads") + 1,
+    )
+    if moved:
+        alert("Request %s is in doubt: %s", lease.pk, message)
+    return moved
+
+
+def put_aside(lease: Lease, *, message: str, due_at: datetime) -> bool:
+    """A row whose handling raised: it waits, the others go on."""
+    return move(
+        lease.pk,
+        None,
+        from_=READABLE,
+        kind="put_aside",
+        message=message,
+        guard=lease.held,
+        due_at=due_at,
+        lease_token=None,
+        error_message=message,
+    )
+
+
+def ring_again(pks: Collection[int], *, now: datetime, due_at: datetime) -> int:
+    """Rows in other hands that nobody took in time: their dead leases end, and their doorbell is rung again."""
+    waiting = Q(status__in=[Status.QUEUED, Status.RENDERED, Status.SUCCEEDED])
+    rows = VideoRequest.objects.filter(waiting, pk__in=pks, due_at__lte=now)
+    return rows.update(due_at=due_at, lease_token=None)

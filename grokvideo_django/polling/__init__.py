@@ -1,0 +1,1 @@
+"""Asking the gateway: when (``schedule``), how often (``rate``), and how (``tick``)."""

@@ -1,0 +1,175 @@
+"""The tick: one loop of some seconds for the whole site, that asks about all videos that are due.
+
+It holds a lease with a fencing token in the database, reads many jobs at once within the site's request budget, writes
+buckets, rings for rows that nobody looks after, yields as soon as the queue has other work, and ends when nothing is in
+flight. It never holds a transaction while it waits for the network, and never waits for a video.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from typing import Final, Protocol
+
+from django.db.models import Min
+from django.utils import timezone
+
+from .. import crash, credits
+from ..gateway import GatewayClient
+from ..lifecycle import reading, site, submitting
+from ..lifecycle.starting import RING_AGAIN_SECONDS
+from ..models import GatewayState, VideoRequest
+from .answers import Round
+from .rate import RateGate
+from .reader import Reader
+
+log = logging.getLogger("grokvideo_django")
+
+LEASE_SECONDS: Final = 60.0
+LOOP_SECONDS: Final = 25.0
+READ_LEASE_SECONDS: Final = 60.0
+ROUND_ROWS: Final = 500
+ROUND_READS: Final = 200
+LONGEST_NAP_SECONDS: Final = 1.0
+SOON_SECONDS: Final = 60.0
+
+Status = VideoRequest.Status
+
+
+class Bell(Protocol):
+    """What a tick needs of the queue."""
+
+    def clear(self) -> None: ...
+    def ring(self) -> None: ...
+    def room(self) -> int: ...
+    def submit(self, pks: Iterable[int]) -> None: ...
+    def fetch(self, pks: Iterable[int]) -> None: ...
+    def has_other_work(self) -> bool: ...
+
+
+def run(
+    bell: Bell, *, new_client: Callable[[], GatewayClient], gate: RateGate, loop_seconds: float = LOOP_SECONDS
+) -> bool:
+    """Tick for ``loop_seconds`` (0: one round). False: another worker has the lease, and does the same."""
+    token = site.acquire_tick(timezone.now(), seconds=LEASE_SECONDS)
+    if token is None:
+        return False
+    bell.clear()
+    try:
+        with Reader(new_client) as reader:
+            Tick(bell, reader, gate).loop(token, loop_seconds)
+    finally:
+        site.release_tick(token)
+    # Only after the lease is given back: what was started in between found it taken, and rang for nothing.
+    if needs_tick():
+        bell.ring()
+    return True
+
+
+def needs_tick() -> bool:
+    """Whether rows need a tick soon. What is in doubt is read so rarely that cron is soon enough."""
+    rows = VideoRequest.objects.in_flight()
+    soon = timezone.now() + timedelta(seconds=SOON_SECONDS)
+    return rows.exclude(status=Status.IN_DOUBT).exists() or rows.filter(due_at__lte=soon).exists()
+
+
+class Tick:
+    """One worker's turn."""
+
+    def __init__(self, bell: Bell, reader: Reader, gate: RateGate) -> None:
+        """``reader`` asks, ``gate`` says how often, ``bell`` is the queue."""
+        self._bell = bell
+        self._reader = reader
+        self._gate = gate
+
+    def loop(self, token: int, seconds: float) -> None:
+        """Rounds until the time is up, other work waits, nothing is in flight, or the lease is lost."""
+        ends_at = time.monotonic() + seconds
+        credits.expire_due(timezone.now())
+        while True:
+            self.round()
+            nap = self._nap()
+            if nap is None or time.monotonic() + nap >= ends_at or self._bell.has_other_work():
+                return
+            time.sleep(nap)
+            if not site.renew_tick(token, timezone.now(), seconds=LEASE_SECONDS):
+                return
+
+    def round(self) -> None:
+        """Look after every row that is due."""
+        self._look_after()
+        self._read()
+
+    def _nap(self) -> float | None:
+        """Seconds until something is due, at most one; None if nothing is in flight."""
+        rows = VideoRequest.objects.in_flight().exclude(status=Status.IN_DOUBT)
+        next_due = rows.aggregate(next=Min("due_at"))["next"]
+        if next_due is None:
+            return None
+        seconds: float = (next_due - timezone.now()).total_seconds()
+        return min(max(seconds, 0.05), LONGEST_NAP_SECONDS)
+
+    def _look_after(self) -> None:
+        now = timezone.now()
+        due = VideoRequest.objects.due(now).exclude(status__in=reading.READABLE)
+        by_status: dict[str, list[int]] = defaultdict(list)
+        too_old: list[int] = []
+        for pk, status, expires_at in due.values_list("pk", "status", "queue_expires_at")[:ROUND_ROWS]:
+            if status == Status.QUEUED and expires_at is not None and expires_at <= now:
+                too_old.append(pk)
+            else:
+                by_status[status].append(pk)
+        for pk in by_status[Status.SUBMITTING]:
+            self._guarded(submitting.abandoned, pk)
+        if by_status[Status.QUEUED] or too_old:
+            self._queued(by_status[Status.QUEUED], too_old)
+        waiting = [*by_status[Status.RENDERED], *by_status[Status.SUCCEEDED]]
+        self._ring_again(waiting, self._bell.fetch)
+
+    def _queued(self, pks: list[int], too_old: list[int]) -> None:
+        """Rows whose submission nobody took. While the site is paused they do not age, and only a probe goes out."""
+        state, now = GatewayState.objects.current(), timezone.now()
+        if not state.is_paused:
+            for pk in too_old:
+                self._guarded(submitting.too_old, pk)
+            self._ring_again(pks, self._bell.submit)
+            return
+        pks = pks + too_old
+        if state.probe_at is not None and state.probe_at <= now:
+            self._ring_again(pks[:1], self._bell.submit)
+            pks = pks[1:]
+        later = max(state.probe_at or now, now + timedelta(seconds=RING_AGAIN_SECONDS))
+        reading.ring_again(pks, now=now, due_at=later)
+
+    def _ring_again(self, pks: Sequence[int], ring: Callable[[Iterable[int]], None]) -> None:
+        pks = pks[: self._bell.room()] if pks else pks
+        if pks:
+            now = timezone.now()
+            reading.ring_again(pks, now=now, due_at=now + timedelta(seconds=RING_AGAIN_SECONDS * 2))
+            ring(pks)
+
+    def _read(self) -> None:
+        now = timezone.now()
+        due = VideoRequest.objects.due(now).filter(status__in=reading.READABLE)
+        pks = list(due.values_list("pk", flat=True)[:ROUND_READS])
+        granted = self._gate.take(len(pks), "read").granted
+        if not granted:
+            return
+        token = reading.claim(pks[:granted], now=now, until=now + timedelta(seconds=READ_LEASE_SECONDS))
+        rows = reading.claimed(token)
+        crash.point("tick.claimed")
+        answers = list(self._reader.ask(rows))
+        crash.point("tick.read")
+        result = Round(token, timezone.now(), self._gate)
+        result.take(answers)
+        self._bell.fetch(result.write())
+
+    def _guarded(self, act: Callable[..., object], pk: int) -> None:
+        """One row that raises does not stop the others."""
+        try:
+            act(pk, timezone.now())
+        except Exception:
+            log.exception("Request %s could not be looked after.", pk)

@@ -1,0 +1,60 @@
+"""What a video costs, in credits: one function for the screen, the gate and the charge."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal, InvalidOperation
+
+from . import conf
+from .exceptions import UnknownPrice
+
+
+def _listed(model: str, name: str) -> Decimal:
+    prices = conf.current().PRICES.get(model)
+    value = None if prices is None else prices.get(name)
+    try:
+        price = None if value is None else Decimal(value)
+    except (InvalidOperation, TypeError, ValueError):
+        price = None
+    if price is None or not price.is_finite() or price < 0:
+        raise UnknownPrice(
+            f'There is no price for {name} of the model "{model}", so it cannot be sent. Nothing was charged; '
+            f'a site manager can add it to GROKVIDEO["PRICES"].'
+        )
+    return price
+
+
+def price(*, model: str, resolution: str, seconds: int, has_image: bool) -> int:
+    """Whole credits for a video of this many seconds; the sum is rounded up.
+
+    Raises:
+        UnknownPrice: the price list has no positive price for it. Never zero by accident.
+    """
+    total = _listed(model, resolution) * seconds
+    if total <= 0:
+        raise UnknownPrice(
+            f'The price of {resolution} for the model "{model}" is not above zero, so it cannot be sent. '
+            f'Nothing was charged; a site manager can correct GROKVIDEO["PRICES"].'
+        )
+    if has_image:
+        total += _listed(model, "image")
+    return math.ceil(total)
+
+
+def delivered_seconds(*, reported: float | None, measured: float | None, asked: int) -> int:
+    """The seconds to charge for: what the gateway reports, else what the file holds; rounded, 1 to what was asked."""
+    seconds = next((value for value in (reported, measured) if value is not None and math.isfinite(value)), asked)
+    return max(1, min(asked, math.floor(seconds + 0.5)))
+
+
+def charge(*, quoted: int, model: str, resolution: str, seconds: int, has_image: bool) -> int:
+    """What a delivered video costs: never more than was quoted, also when the price list has changed or lost it."""
+    try:
+        return min(quoted, price(model=model, resolution=resolution, seconds=seconds, has_image=has_image))
+    except UnknownPrice:
+        return quoted
+
+
+def in_dollars(credits_: int) -> str:
+    """``25`` → ``$0.25``, by CREDIT_USD."""
+    return f"${Decimal(credits_) * Decimal(conf.current().CREDIT_USD):,.2f}"

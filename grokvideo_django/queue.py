@@ -1,0 +1,147 @@
+"""The doorbell: RQ jobs that carry a primary key and may be lost, doubled or late.
+
+Nothing here decides anything: the row does. Every job has a time-out, a time to live and no result; Redis being down is
+logged and otherwise ignored, because the sweep finds every row that nobody is looking after.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+import django_rq
+from django.db import transaction
+from redis.exceptions import RedisError
+from rq.job import Job
+
+from . import conf
+
+if TYPE_CHECKING:
+    from redis import Redis
+    from rq import Queue
+
+log = logging.getLogger("grokvideo_django")
+
+SUBMIT: Final = "grokvideo_django.jobs.submit"
+TICK: Final = "grokvideo_django.jobs.tick"
+FETCH: Final = "grokvideo_django.jobs.fetch"
+
+BELL_KEY: Final = "grokvideo:bell"
+BELL_SECONDS: Final = 30
+ROOM: Final = 50
+"""The sweep adds no job to a queue that has this many waiting."""
+PEEK: Final = 100
+
+TICK_SECONDS: Final = 90
+SUBMIT_SECONDS: Final = 120
+JOB_TTL_SECONDS: Final = 3600
+FAILURE_TTL_SECONDS: Final = 3600
+
+
+def connection() -> Redis:
+    """The Redis of the site's queue."""
+    return django_rq.get_connection(conf.current().QUEUE)
+
+
+def _queue() -> Queue:
+    return django_rq.get_queue(conf.current().QUEUE)
+
+
+def _enqueue(function: str, *arguments: int, timeout_seconds: float, ttl_seconds: int = JOB_TTL_SECONDS) -> bool:
+    try:
+        _queue().enqueue(
+            function,
+            args=arguments,
+            job_timeout=int(timeout_seconds),
+            ttl=ttl_seconds,
+            result_ttl=0,
+            failure_ttl=FAILURE_TTL_SECONDS,
+        )
+    except RedisError as error:
+        log.warning("Redis cannot be reached (%s). Nothing is lost: the next tick finds what waits.", error)
+        return False
+    return True
+
+
+def submit(pk: int) -> bool:
+    """Ring for a submission; False when Redis is down."""
+    return _enqueue(SUBMIT, pk, timeout_seconds=max(SUBMIT_SECONDS, conf.current().POST_TIMEOUT + 30))
+
+
+def fetch(pk: int) -> bool:
+    """Ring for a download, or for attaching; False when Redis is down."""
+    return _enqueue(FETCH, pk, timeout_seconds=conf.current().FETCH_SECONDS + 60)
+
+
+def submit_on_commit(pk: int) -> None:
+    """Ring for a submission once the caller's transaction has committed; never before."""
+    transaction.on_commit(lambda: submit(pk))
+
+
+def ring() -> bool:
+    """Make sure that a tick is queued: one, however many ask."""
+    try:
+        if not connection().set(BELL_KEY, 1, nx=True, ex=BELL_SECONDS):
+            return True
+    except RedisError as error:
+        log.warning("Redis cannot be reached (%s); cron or the next start brings the next tick.", error)
+        return False
+    return _enqueue(TICK, timeout_seconds=TICK_SECONDS, ttl_seconds=BELL_SECONDS)
+
+
+def ring_on_commit() -> None:
+    """``ring`` after the caller's transaction."""
+    transaction.on_commit(ring)
+
+
+class Bell:
+    """What the tick sees of the queue. With Redis down it sees nothing, and goes on."""
+
+    def clear(self) -> None:
+        """A tick has started: the next ring is answered."""
+        try:
+            connection().delete(BELL_KEY)
+        except RedisError as error:
+            log.warning("Redis cannot be reached (%s).", error)
+
+    def ring(self) -> None:
+        """Ask for a successor."""
+        ring()
+
+    def room(self) -> int:
+        """How many more jobs the sweep may add."""
+        try:
+            return max(0, ROOM - _queue().count)
+        except RedisError:
+            return 0
+
+    def submit(self, pks: Iterable[int]) -> None:
+        """Ring for these submissions."""
+        for pk in pks:
+            submit(pk)
+
+    def fetch(self, pks: Iterable[int]) -> None:
+        """Ring for these downloads."""
+        for pk in pks:
+            fetch(pk)
+
+    def has_other_work(self) -> bool:
+        """Whether jobs that are not ticks wait. Ticks that wait behind a running one are superfluous: removed."""
+        try:
+            queue = _queue()
+            ids = queue.get_job_ids(0, PEEK)
+            if not ids:
+                return False
+            jobs = Job.fetch_many(ids, connection=queue.connection, serializer=queue.serializer)
+            other = False
+            for job_id, job in zip(ids, jobs, strict=True):
+                if job is None:
+                    queue.remove(job_id)  # its time to live is over; only the id is left
+                elif job.func_name == TICK:
+                    job.delete()
+                else:
+                    other = True
+        except RedisError:
+            return False
+        return other

@@ -1,0 +1,177 @@
+"""Sending one request to the gateway: the POST that costs money, and what each answer to it means."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import time
+from datetime import timedelta
+from typing import Final
+
+from django.db import DatabaseError, close_old_connections
+from django.utils import timezone
+
+from . import conf, crash
+from .gateway import (
+    AccountRefused,
+    AnswerLost,
+    GatewayClient,
+    GatewayError,
+    NotAccepted,
+    RequestRefused,
+    ServerFault,
+    VideoOrder,
+)
+from .lifecycle import site, submitting
+from .models import GatewayState, VideoRequest
+from .polling import rate, schedule
+from .validation import image_format
+
+log = logging.getLogger("grokvideo_django")
+
+PATIENCE_SECONDS: Final = 5.0
+"""How long a worker waits for the request budget before it puts the row back."""
+SAVE_TRIES: Final = 20
+MIME_TYPES: Final = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+
+
+class Unsendable(Exception):  # noqa: N818 - a state of the row
+    """The order cannot be built."""
+
+
+def client() -> GatewayClient:
+    """A client of the site's gateway, for one thread."""
+    settings = conf.current()
+    return GatewayClient(
+        base_url=settings.BASE_URL,
+        api_key=settings.API_KEY,
+        read_timeout=settings.READ_TIMEOUT,
+        post_timeout=settings.POST_TIMEOUT,
+    )
+
+
+def submit(pk: int) -> None:
+    """Send a queued request, once. Every other state of the row, and every other worker, makes this a no-op."""
+    request = VideoRequest.objects.filter(pk=pk, status=VideoRequest.Status.QUEUED).first()
+    if request is None:
+        return
+    try:
+        order = build_order(request)
+    except Unsendable as error:
+        submitting.unsendable(pk, code="unsendable", message=str(error))
+        return
+    if GatewayState.objects.current().is_paused and not site.claim_probe(timezone.now()):
+        return
+    if not _await_turn(pk):
+        return
+    lease = submitting.claim(pk, timezone.now())
+    if lease is None:
+        return
+    crash.point("submit.claimed")
+    _send(lease, order, attempt=request.submit_attempts + 1)
+
+
+def build_order(request: VideoRequest) -> VideoOrder:
+    """The order for a request, with its image as a ``data:`` URL.
+
+    Raises:
+        Unsendable: its image cannot be read.
+    """
+    return VideoOrder(
+        model=request.model or conf.current().MODEL,
+        prompt=request.prompt,
+        duration_seconds=request.duration_seconds,
+        aspect_ratio=request.aspect_ratio,
+        resolution=request.resolution,
+        mode=request.mode,
+        image_url=_data_url(request) if request.image else request.image_url,
+        tag=conf.current().TAG,
+        idempotency_key=request.key,
+    )
+
+
+def _data_url(request: VideoRequest) -> str:
+    try:
+        with request.image.open("rb") as file:
+            kind = image_format(file)
+            content = file.read()
+    except OSError as error:
+        raise Unsendable("The image's file cannot be read any more.") from error
+    if kind is None:
+        raise Unsendable("The image's file is no image that can be sent.")
+    return f"data:{MIME_TYPES[kind]};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _await_turn(pk: int) -> bool:
+    """Wait a little for the site's request budget; past that the row waits, not the worker."""
+    gate = rate.gate()
+    patience_until = time.monotonic() + PATIENCE_SECONDS
+    while not (permit := gate.take(1, "submit")).granted:
+        if time.monotonic() + permit.wait_seconds > patience_until:
+            due_at = timezone.now() + timedelta(seconds=permit.wait_seconds)
+            VideoRequest.objects.filter(pk=pk, status=VideoRequest.Status.QUEUED).update(due_at=due_at)
+            return False
+        time.sleep(permit.wait_seconds)
+    return True
+
+
+def _send(lease: submitting.Lease, order: VideoOrder, *, attempt: int) -> None:
+    with client() as gateway:
+        if not submitting.confirm(lease, timezone.now()):
+            return
+        crash.point("submit.before_post")
+        try:
+            job = gateway.create(order)
+        except GatewayError as error:
+            crash.point("submit.after_post")
+            _learn(error)
+            _not_submitted(lease, error, attempt=attempt)
+            return
+        crash.point("submit.after_post")
+    _save(lease.pk, job.id)
+    crash.point("submit.saved")
+    site.resume(timezone.now())
+
+
+def _learn(error: GatewayError) -> None:
+    gate = rate.gate()
+    if error.rate_limit is not None:
+        gate.learn(error.rate_limit.limit)
+    if error.status == 429:
+        gate.block(error.retry_after or schedule.MIN_GAP_SECONDS)
+
+
+def _save(pk: int, job_id: str) -> None:
+    """Save the id of a paid job, whatever it takes: for a minute through a database that is away."""
+    for tries_left in reversed(range(SAVE_TRIES)):
+        now = timezone.now()
+        try:
+            first_read_at = now + timedelta(seconds=schedule.FIRST_READ_SECONDS)
+            submitting.accepted(pk, job_id, now=now, first_read_at=first_read_at)
+        except DatabaseError:
+            log.critical("Gateway job %s of request %s is paid for, but cannot be saved yet.", job_id, pk)
+            if not tries_left:
+                raise
+            time.sleep(3)
+            close_old_connections()
+        else:
+            return
+
+
+def _not_submitted(lease: submitting.Lease, error: GatewayError, *, attempt: int) -> None:
+    """The table under *Submit* in the design, one case a row."""
+    pause = error.retry_after or schedule.growing(attempt)
+    due_at = timezone.now() + timedelta(seconds=pause)
+    code = str(error.status or error.code or "lost")
+    match error:
+        case NotAccepted():
+            submitting.not_accepted(lease, message=f"Not accepted yet: {error.message}", due_at=due_at)
+        case AccountRefused():
+            submitting.site_refused(lease, status=error.status or 401, message=error.message)
+        case ServerFault():
+            submitting.server_fault(lease, message=error.message, due_at=due_at)
+        case RequestRefused():
+            submitting.refused(lease, code=code, message=error.message)
+            site.resume(timezone.now())
+        case AnswerLost() | _:
+            submitting.doubt(lease, code=code, message=error.message)

@@ -1,0 +1,46 @@
+"""Transactions that survive a deadlock: the database picks a victim, the victim tries again."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from django.db import OperationalError, connection, transaction
+
+T = TypeVar("T")
+
+TRIES: Final = 5
+_POSTGRES: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock detected
+_MYSQL: Final = frozenset({1020, 1205, 1213})  # record changed, lock wait time-out, deadlock
+
+
+def is_transient(error: OperationalError) -> bool:
+    """Whether the database asks to run the transaction again."""
+    cause = error.__cause__
+    if getattr(cause, "sqlstate", None) in _POSTGRES:
+        return True
+    code = cause.args[0] if cause is not None and cause.args else None
+    return code in _MYSQL or "database is locked" in str(error) or "database table is locked" in str(error)
+
+
+def run(work: Callable[[], T]) -> T:
+    """Run ``work`` in a transaction, the whole of it again after a deadlock, at most 5 times.
+
+    Inside a transaction of the caller it runs once, in a savepoint: only the outermost can be repeated.
+    ``work`` must therefore have no effect outside the database. Its first statement should write: SQLite refuses a
+    transaction that reads first and writes later when another one wrote in between.
+    """
+    if connection.in_atomic_block:
+        with transaction.atomic():
+            return work()
+    for tries_left in reversed(range(TRIES)):
+        try:
+            with transaction.atomic():
+                return work()
+        except OperationalError as error:
+            if not tries_left or not is_transient(error):
+                raise
+            time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - spreads the victims
+    raise AssertionError("unreachable")  # pragma: no cover
