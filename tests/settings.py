@@ -1,6 +1,7 @@
 """Settings of the test suite. ``GROKVIDEO_TEST_DATABASE`` chooses sqlite (default), postgres or mariadb."""
 
 import os
+import socket
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -81,9 +82,19 @@ DATABASES = {"default": _DATABASES[os.environ.get("GROKVIDEO_TEST_DATABASE", "sq
 if os.environ.get("GROKVIDEO_TEST_WORKER"):  # a worker process of a test works on the test's own database
     DATABASES["default"]["NAME"] = _NAME if "HOST" in DATABASES["default"] else DATABASES["default"]["NAME"]
 
+
+
+def free_port() -> int:
+    """A port that nobody listens on; the fixture ``redis_server`` starts one there."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+REDIS_URL = os.environ.setdefault("GROKVIDEO_TEST_REDIS", f"redis://127.0.0.1:{free_port()}/0")
 RQ_QUEUES = {
     "default": {
-        "URL": os.environ.get("GROKVIDEO_TEST_REDIS", "redis://127.0.0.1:1/0"),
+        "URL": REDIS_URL,
         "REDIS_CLIENT_KWARGS": {"socket_connect_timeout": 2, "socket_timeout": 10},
     }
 }
