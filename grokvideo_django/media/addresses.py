@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urljoin
 
-from grokvideo_django.exceptions import MediaRefused
+from ..exceptions import MediaRefused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

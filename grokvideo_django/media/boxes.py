@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
-from grokvideo_django.exceptions import MediaRefused
+from ..exceptions import MediaRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

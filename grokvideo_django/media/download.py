@@ -35,8 +35,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import httpcore
 import httpx
 
-from grokvideo_django.exceptions import MediaExpired, MediaForbidden, MediaRefused, MediaUnavailable
-from grokvideo_django.media.addresses import (
+from ..exceptions import MediaExpired, MediaForbidden, MediaRefused, MediaUnavailable
+from .addresses import (
     Policy,
     Target,
     check_address,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     import ssl
 
 MAX_REDIRECTS = 3
-MAX_RETRY_AFTER_SECONDS = 24 * 3600.0
+MAX_RETRY_AFTER_SECONDS = 3600.0
 # The most that one wait may take; the wall-clock limit is over all of them.
 PHASE_SECONDS = {"connect": 10.0, "read": 30.0, "write": 10.0}
 
@@ -263,7 +263,7 @@ def _raise_for_status(response: httpcore.Response) -> None:
 
 
 def retry_after_seconds(value: str, *, now: datetime) -> float | None:
-    """Seconds that a ``Retry-After`` header (a number or an HTTP date) asks for, at most a day; None without one."""
+    """Seconds that a ``Retry-After`` header (a number or an HTTP date) asks for, at most an hour; None without one."""
     if re.fullmatch(r"[0-9]{1,9}", value.strip()):
         seconds = float(value)
     else:

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from grokvideo_django.media.boxes import Box, Boxes, name, need, refuse
+from .boxes import Box, Boxes, name, need, refuse
 
 MAX_SAMPLES = 2_000_000
 MAX_DURATION_SECONDS = 24 * 3600

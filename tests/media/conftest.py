@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import socket
 import ssl
@@ -16,14 +15,10 @@ from typing import TYPE_CHECKING
 
 import av
 import pytest
-from django.conf import settings
 from PIL import Image, ImageChops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-if not settings.configured and "DJANGO_SETTINGS_MODULE" not in os.environ:
-    settings.configure()
 
 
 def render(

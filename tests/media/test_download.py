@@ -377,7 +377,7 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
     [
         ("0", 0),
         (" 120 ", 120),
-        ("999999999", 86_400),
+        ("999999999", 3_600),
         (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90),
         (format_datetime(NOW - timedelta(seconds=90), usegmt=True), 0),
         ("Sun, 22 Nov 2026 12:01:00 -0000", None),  # no time zone
