@@ -77,6 +77,11 @@ class RedisServer:
             self.process.wait()
             self.process = None
 
+    def forget(self, pattern: str) -> None:
+        with redis.Redis.from_url(self.url) as client:
+            for key in client.scan_iter(pattern):
+                client.delete(key)
+
     def flush(self) -> None:
         with redis.Redis.from_url(self.url) as client:
             client.flushall()
@@ -166,6 +171,7 @@ def crank(redis_server: RedisServer) -> Crank:
 
     def turn(request: VideoRequest, *, rounds: int = 1, fetch: bool = True) -> VideoRequest:
         for _round in range(rounds):
+            redis_server.forget("grokvideo:rate:*")
             jobs.submit(request.pk)
             let_time_pass()
             jobs.tick(0)

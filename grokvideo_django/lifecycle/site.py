@@ -58,11 +58,14 @@ def claim_probe(now: datetime) -> bool:
     return bool(rows.update(probe_at=later, probes=F("probes") + 1))
 
 
-def resume(now: datetime) -> bool:
-    """End the pause: the gateway accepts again. Waiting requests go now, and the pause did not age them."""
+def resume(now: datetime, *, after: int | None = None) -> bool:
+    """End the pause: the gateway accepts again. Waiting requests go now, and the pause did not age them.
+
+    ``after`` ends only a pause for that HTTP status: a read that works proves the key, but not the wallet.
+    """
     state = GatewayState.objects.current()
     since = state.paused_since
-    if since is None:
+    if since is None or after not in {None, state.pause_status}:
         return False
 
     def work() -> bool:

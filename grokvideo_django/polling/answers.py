@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from .. import conf, crash
-from ..gateway import AccountRefused, GatewayError, Job, JobNotFound, JobState, RequestRefused
+from ..gateway import GatewayError, Job, JobNotFound, JobState, RequestRefused
 from ..lifecycle import reading, site
 from ..lifecycle.submitting import Lease
 from ..models import VideoRequest
@@ -34,6 +34,7 @@ class Round:
         self._gate = gate
         self._again: dict[_Bucket, list[int]] = defaultdict(list)
         self._rendered: list[reading.Rendered] = []
+        self._key_works = False
 
     def take(self, answers: Iterable[Answer]) -> None:
         """Note what each answer means; a row that raises is put aside, the others go on."""
@@ -50,11 +51,14 @@ class Round:
             due_at = None if seconds is None else self._now + timedelta(seconds=seconds)
             reading.look_again(self._token, pks, due_at=due_at, gateway_status=word)
         done = reading.rendered(self._token, self._rendered)
+        if self._key_works:
+            site.resume(self._now, after=401)
         crash.point("tick.rendered")
         return done
 
     def _take_one(self, answer: Answer) -> None:
         if answer.job is not None:
+            self._key_works = self._key_works or bool(answer.job.status)
             self._job(answer, answer.job)
         elif isinstance(answer.error, GatewayError):
             self._error(answer, answer.error)
@@ -94,8 +98,8 @@ class Round:
             self._gate.learn(error.rate_limit.limit)
         if error.status == 429:
             self._gate.block(error.retry_after or schedule.MIN_GAP_SECONDS)
-        if isinstance(error, AccountRefused):
-            site.pause(self._now, status=error.status or 401, message=error.message)
+        if error.status == 401:  # a bad key, for every request; 402 and 403 may concern this one alone
+            site.pause(self._now, status=error.status, message=error.message)
         if answer.was_cancel and isinstance(error, RequestRefused):
             due_at = self._now + timedelta(seconds=schedule.MIN_GAP_SECONDS)
             reading.cancel_refused(self._lease(row), message=error.message, due_at=due_at)
