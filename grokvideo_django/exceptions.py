@@ -21,6 +21,8 @@
 Errors of the gateway's HTTP client are in ``grokvideo_django.gateway``.
 """
 
+# ruff: noqa: N818 -- the names say what happened
+
 from __future__ import annotations
 
 from typing import Any
@@ -36,7 +38,7 @@ class GrokVideoError(Exception):
 
 
 class InvalidRequest(GrokVideoError, ValidationError):
-    """This video request cannot be sent as it is. Nothing was charged; correct it and try again."""
+    """The video request cannot be sent as it is. Nothing was charged; correct it and try again."""
 
     def __init__(self, message: Any = "") -> None:
         ValidationError.__init__(self, message or (InvalidRequest.__doc__ or "").strip())
@@ -62,7 +64,10 @@ class QuoteChanged(GrokVideoError):
         self.actual = actual
         super().__init__(
             message
-            or f"The price is now {actual} credits, not {expected} as shown. Nothing was charged; confirm the new price."
+            or (
+                f"The price is now {actual} credits, not {expected} as shown. "
+                "Nothing was charged; confirm the new price."
+            )
         )
 
 
@@ -99,11 +104,11 @@ class BudgetExceeded(CreditError):
 
 
 class AlreadyResolved(CreditError):
-    """This hold was already captured or released. Nothing was changed."""
+    """The hold was already captured or released. Nothing was changed."""
 
 
 class KeyConflict(CreditError):
-    """This key was already used for a different operation. Nothing was changed; use a new key."""
+    """The key was already used for a different operation. Nothing was changed; use a new key."""
 
 
 class RefundExceedsCapture(CreditError):
@@ -127,7 +132,7 @@ class MediaRefused(MediaError):
 
 
 class MediaForbidden(MediaRefused):
-    """The file's host asks for permission (401 or 403). The API is asked for a signed URL; no key is ever sent there."""
+    """The file's host asks for permission (401 or 403). The API is asked for a signed URL; no key is ever sent."""
 
 
 class MediaExpired(MediaRefused):

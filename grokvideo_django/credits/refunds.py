@@ -19,8 +19,9 @@ def refund(
     reason: str = "",
     actor: Actor = None,
 ) -> CreditEntry:
-    """Give back a capture, or a part of it. It returns to the grants that paid; what they can no longer take (they
-    have expired) opens an adjustment grant instead.
+    """Give back a capture, or a part of it.
+
+    It returns to the grants that paid; what they can no longer take (they have expired) opens an adjustment grant.
 
     Raises:
         InvalidAmount: not a whole number above zero, or the entry is no capture.

@@ -100,7 +100,7 @@ def succeed(lease: Lease, stored: Stored) -> bool:
     request = VideoRequest.objects.get(pk=lease.pk)
     request.delivered_seconds = stored.seconds
     amount = money.price_of_delivered(request)
-    moved = move(
+    return move(
         lease.pk,
         Status.SUCCEEDED,
         from_=[Status.RENDERED],
@@ -123,7 +123,6 @@ def succeed(lease: Lease, stored: Stored) -> bool:
         lease_token=None,
         finished_at=now,
     )
-    return moved
 
 
 def _captured(row: VideoRequest, amount: int, lease: Lease, stored: Stored) -> None:

@@ -81,7 +81,7 @@ class CreditAccount(models.Model):
 
     @property
     def available(self) -> int:
-        """What can be spent now: posted − held − what is left on expired grants that were not swept yet. One query."""
+        """What can be spent now: posted - held - what is left on expired grants that were not swept yet. One query."""
         return self.posted - self.held - self.expired_remainder(timezone.now())
 
     def expired_remainder(self, now: datetime) -> int:
@@ -130,7 +130,7 @@ class CreditGrant(models.Model):
 class CreditEntryQuerySet(models.QuerySet["CreditEntry"]):
     """Entries are added, never changed."""
 
-    def update(self, **kwargs: Any) -> int:
+    def update(self, **kwargs: Any) -> int:  # noqa: ARG002 - Django's signature
         """Refused."""
         raise CreditError("Ledger entries are never changed. Nothing was changed; post a correcting entry instead.")
 
@@ -189,7 +189,7 @@ class CreditEntry(models.Model):
             raise CreditError("Ledger entries are never changed. Nothing was changed; post a correcting entry instead.")
         super().save(*args, **kwargs)
 
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:  # noqa: ARG002 - Django's signature
         """Refused."""
         raise CreditError("Ledger entries are never deleted. Nothing was changed; post a correcting entry instead.")
 

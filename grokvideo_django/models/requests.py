@@ -205,7 +205,8 @@ class VideoRequest(models.Model):
     status = models.CharField(_("status"), max_length=20, choices=Status, default=Status.DRAFT, editable=False)
     gateway_job_id = models.CharField(
         _("gateway job id"), max_length=200, null=True, blank=True, unique=True, editable=False, default=None
-    )  # noqa: DJ001 - NULL: an empty text would be unique only once
+    )
+    """NULL until it is known: an empty text would be unique only once."""
     gateway_status = models.CharField(_("gateway's status"), max_length=64, blank=True, editable=False)
     error_code = models.CharField(_("error code"), max_length=64, blank=True, editable=False)
     error_message = models.TextField(_("error"), blank=True, editable=False)
@@ -289,7 +290,7 @@ class VideoRequest(models.Model):
                         "in_doubt",
                     ]
                 ),
-            ),  # fmt: skip
+            ),
             models.CheckConstraint(
                 name="grokvideo_req_duration",
                 condition=Q(status="draft") | Q(duration_seconds__gte=1, duration_seconds__lte=15),
@@ -310,31 +311,6 @@ class VideoRequest(models.Model):
         """The prompt's beginning."""
         text = " ".join(self.prompt.split())
         return text if len(text) <= 60 else f"{text[:59]}…"
-
-    @property
-    def key(self) -> str:
-        """What the ledger, the gateway (Idempotency-Key) and log lines call this request: its UUID as text."""
-        return str(self.uuid)
-
-    @property
-    def has_image(self) -> bool:
-        """Whether an input image is sent, and paid for."""
-        return bool(self.image or self.image_url)
-
-    @property
-    def is_draft(self) -> bool:
-        """Still being written."""
-        return self.status == self.Status.DRAFT
-
-    @property
-    def is_ended(self) -> bool:
-        """Nothing will happen to it any more."""
-        return self.status in self.ENDED
-
-    @property
-    def is_running(self) -> bool:
-        """A worker or the gateway is busy with it, or will be."""
-        return self.status in self.RUNNING
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
         """Insert, or write the content of a draft.
@@ -372,6 +348,31 @@ class VideoRequest(models.Model):
         if VideoRequest.objects.filter(pk=self.pk, status__in=self.UNDELETABLE).exists():
             raise InvalidTransition(UNDELETABLE_MESSAGE)
         return super().delete(*args, **kwargs)
+
+    @property
+    def key(self) -> str:
+        """What the ledger, the gateway (Idempotency-Key) and log lines call this request: its UUID as text."""
+        return str(self.uuid)
+
+    @property
+    def has_image(self) -> bool:
+        """Whether an input image is sent, and paid for."""
+        return bool(self.image or self.image_url)
+
+    @property
+    def is_draft(self) -> bool:
+        """Still being written."""
+        return self.status == self.Status.DRAFT
+
+    @property
+    def is_ended(self) -> bool:
+        """Nothing will happen to it any more."""
+        return self.status in self.ENDED
+
+    @property
+    def is_running(self) -> bool:
+        """A worker or the gateway is busy with it, or will be."""
+        return self.status in self.RUNNING
 
 
 class VideoRequestEvent(models.Model):
