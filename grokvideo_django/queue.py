@@ -36,12 +36,27 @@ PEEK: Final = 100
 TICK_SECONDS: Final = 90
 SUBMIT_SECONDS: Final = 120
 JOB_TTL_SECONDS: Final = 3600
+PING_SECONDS: Final = 2.0
 FAILURE_TTL_SECONDS: Final = 3600
 
 
 def connection() -> Redis:
     """The Redis of the site's queue."""
     return django_rq.get_connection(conf.current().QUEUE)
+
+
+def trouble() -> str | None:
+    """Why Redis cannot be reached, in words; None if it answers. Waits for seconds at most, whatever the site says."""
+    redis = connection()
+    limits = redis.connection_pool.connection_kwargs
+    limits["socket_connect_timeout"] = limits["socket_timeout"] = PING_SECONDS
+    try:
+        redis.ping()
+    except RedisError as error:
+        return str(error) or type(error).__name__
+    finally:
+        redis.close()
+    return None
 
 
 def _queue() -> Queue:

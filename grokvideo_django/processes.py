@@ -1,0 +1,79 @@
+"""What the supervisor needs of the operating system: sessions, and children that end with their parent."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+PROC: Final = Path("/proc")
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def members(session: int) -> list[int]:
+    """The live processes of a session, whoever their parent is now."""
+    return [pid for pid in _all_pids() if _is_member(pid, session)]
+
+
+def kill(session: int) -> None:
+    """End every process of a session at once."""
+    for pid in members(session):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:  # pragma: no cover - it ended in between
+            continue
+
+
+def leash() -> Callable[[], None] | None:
+    """What ties a child to this process, to be run in it between fork and exec; None where the system cannot.
+
+    When the parent is gone, however that came about, the kernel sends the child SIGTERM.
+    """
+    parent = os.getpid()
+    prctl: Any = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is None:
+        return None
+
+    def tie() -> None:  # pragma: no cover - runs in the forked child
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(0)
+
+    return tie
+
+
+def how_it_ended(code: int) -> str:
+    """A return code of ``subprocess`` in words."""
+    if code >= 0:
+        return f"ended with code {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"
+
+
+def _all_pids() -> Sequence[int]:
+    if PROC.exists():
+        names = [entry.name for entry in PROC.iterdir()]
+    else:
+        listed = subprocess.run(["ps", "-A", "-o", "pid="], capture_output=True, text=True, check=True)  # noqa: S607
+        names = listed.stdout.split()
+    return [int(name) for name in names if name.isdigit()]
+
+
+def _is_member(pid: int, session: int) -> bool:
+    try:
+        if os.getsid(pid) != session:
+            return False
+        if pid == session:
+            return True
+        # An orphan that was handed to us because we are a container's first process: nobody else buries it.
+        return os.waitpid(pid, os.WNOHANG) == (0, 0)
+    except ChildProcessError:
+        return True
+    except (ProcessLookupError, PermissionError):
+        return False
