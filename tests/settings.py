@@ -1,5 +1,6 @@
 """Settings of the test suite. ``GROKVIDEO_TEST_DATABASE`` chooses sqlite (default), postgres or mariadb."""
 
+import json
 import os
 import socket
 import tempfile
@@ -102,5 +103,6 @@ GROKVIDEO = {
     "BASE_URL": os.environ.get("GROKVIDEO_TEST_GATEWAY", "http://127.0.0.1:1/v1"),
     "MEDIA_HOSTS": ["127.0.0.1", "localhost"],
     "ALLOW_PRIVATE_NETWORK": True,
+    **json.loads(os.environ.get("GROKVIDEO_TEST_SETTINGS", "{}")),  # what a test hands to its worker processes
 }
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
