@@ -80,7 +80,8 @@ def answer(world: World, request: Request) -> Answer:
     except Hangup:
         world.count(f"{kind} hangup")
         raise
-    world.count(f"{kind} {found.status}")
+    if kind != "control":  # who looks does not change what is seen
+        world.count(f"{kind} {found.status}")
     return found
 
 

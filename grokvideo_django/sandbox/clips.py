@@ -7,9 +7,11 @@ import importlib.util
 import tempfile
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+from grokvideo_django.sandbox.wire import Hangup
 
 THREADS = 2
 
@@ -37,7 +39,7 @@ class Clip:
         """The name under which it is kept. Without *prompt*, all clips of one length and size are the same."""
         shown = (self.prompt, hashlib.sha256(self.image).hexdigest()) if prompt else ("", "")
         text = repr((*shown, self.duration, self.width, self.height, self.sound))
-        return hashlib.sha256(text.encode()).hexdigest()[:40]
+        return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:40]
 
 
 Factory = Callable[[Clip, Path], None]
@@ -53,11 +55,11 @@ class Studio:
             raise MissingExtraError
         self._factory = factory or _filmed(fast=fast)
         self._by_prompt = not fast
-        self._temporary = tempfile.TemporaryDirectory(prefix="grokvideo-sandbox-") if folder is None else None
-        self._folder = Path(self._temporary.name) if self._temporary else Path(folder or "")
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="sandbox-render")
         self._lock = threading.Lock()
+        self._closed = False
         self._rendering: dict[str, Future[Path]] = {}
         self.rendered = 0
         """How many clips were rendered, not counting those found on disk."""
@@ -66,19 +68,39 @@ class Studio:
         """Render *clip* in the background, unless it is there or under way."""
         name = clip.digest(prompt=self._by_prompt)
         with self._lock:
+            if self._closed:
+                raise Hangup
             if name not in self._rendering:
-                self._rendering[name] = self._threads.submit(self._render, clip, self._folder / f"{name}.mp4")
+                self._rendering[name] = self._threads.submit(self._render, clip, self._place() / f"{name}.mp4")
             return self._rendering[name]
 
     def path(self, clip: Clip) -> Path:
-        """The file of *clip*; waits until it is rendered. Raises what the rendering raised."""
-        return self.prepare(clip).result()
+        """The file of *clip*; waits until it is rendered. Raises what the rendering raised; ``Hangup`` if closed."""
+        try:
+            return self.prepare(clip).result()
+        except CancelledError:
+            raise Hangup from None
+
+    def cancel(self) -> None:
+        """Begin nothing more, so that nobody waits for what will not be rendered."""
+        with self._lock:
+            self._closed = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
-        """Drop what has not begun, wait for what has, and remove the folder if it is temporary."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        """Cancel, wait for what has begun, and remove the folder if it is temporary."""
+        self.cancel()
+        self._threads.shutdown(wait=True)
         if self._temporary is not None:
             self._temporary.cleanup()
+
+    def _place(self) -> Path:
+        """The folder, made when the first clip needs it."""
+        if self._folder is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="grokvideo-sandbox-")
+            self._folder = Path(self._temporary.name)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self._folder
 
     def _render(self, clip: Clip, path: Path) -> Path:
         if not path.exists():

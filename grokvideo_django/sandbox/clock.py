@@ -6,10 +6,14 @@ import time
 
 
 class Clock:
-    """Epoch seconds, never moved back. Every deadline of the sandbox is measured with it; waits on a socket are not."""
+    """Epoch seconds that only go forward. The sandbox's deadlines are measured with it; waits on a socket are not."""
 
     def __init__(self) -> None:
         """Starts in step with the system's clock."""
+        self.reset()
+
+    def reset(self) -> None:
+        """In step with the system's clock again."""
         self._ahead = time.time() - time.monotonic()
 
     def now(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -37,10 +38,10 @@ def control(world: World, request: Request, name: str) -> Answer:
 def state(world: World, *, with_jobs: bool = True) -> dict[str, Any]:
     """Everything that a test may want to assert, as JSON."""
     jobs = world.jobs.all()
-    keys = [job.accepted.idempotency_key for job in jobs if job.accepted.idempotency_key]
+    keys = Counter(job.accepted.idempotency_key for job in jobs if job.accepted.idempotency_key)
     found: dict[str, Any] = {
         "accepted_posts": len(jobs),
-        "accepted_by_idempotency_key": {key: keys.count(key) for key in dict.fromkeys(keys)} if with_jobs else {},
+        "accepted_by_idempotency_key": dict(keys) if with_jobs else {},
         "answers": dict(world.answers),
         "leaked_keys": world.leaked_keys,
         "rate_limited": sum(world.limit.refused.values()),
@@ -119,9 +120,11 @@ def _options(world: World, given: dict[str, Any]) -> None:
         elif name == "latency":
             if not isinstance(value, list) or len(value) != 2:
                 raise Refused(400, "'latency' must be [median, sigma].", param=name)
-            world.options.latency = (float(value[0]), float(value[1]))
+            median, sigma = (_number({name: part}, name) for part in value)
+            world.options.latency = (median, sigma)
         else:
-            setattr(world.options, name, _number(given, name))
+            number = _number(given, name)
+            setattr(world.options, name, int(number) if name == "requests_per_minute" else number)
 
 
 def _number(given: dict[str, Any], name: str) -> float:

@@ -48,7 +48,7 @@ def _write(clip: Clip, path: Path, rate: int, frame: Callable[[float], Image.Ima
         audio = container.add_stream("aac", rate=SAMPLES_A_SECOND, layout="mono") if clip.sound else None
         for number in range(max(1, round(rate * clip.duration))):
             picture: av.VideoFrame = av.VideoFrame.from_image(frame(number / rate))  # type: ignore[no-untyped-call]
-            picture = picture.reformat(format="yuv420p")
+            picture = picture.reformat(format="yuv420p", interpolation="BILINEAR")
             picture.pts = number
             container.mux(video.encode(picture))
         container.mux(video.encode(None))
@@ -80,7 +80,7 @@ def _sounds(clip: Clip) -> Iterator[av.AudioFrame]:
 
 def _second(prompt: str) -> array[float]:
     """One second of a quiet chord that breathes once; which one depends on the prompt."""
-    chord = CHORDS[hashlib.sha256(prompt.encode()).digest()[0] % len(CHORDS)]
+    chord = CHORDS[hashlib.sha256(prompt.encode(errors="replace")).digest()[0] % len(CHORDS)]
     turn = 2 * math.pi / SAMPLES_A_SECOND
     return array(
         "f",

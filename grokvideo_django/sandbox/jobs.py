@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -107,16 +108,19 @@ class JobStore:
     """All jobs by id, in the order of their POSTs; with *path*, kept in a file of JSON lines and read back from it."""
 
     def __init__(self, path: Path | None = None) -> None:
-        """Read *path*, if it exists. A last line that was cut by a crash is ignored."""
+        """Read *path*, if it exists. A line that was cut by a crash is ignored."""
         self.lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
         self._by_key: dict[str, Job] = {}
         self._path = path
         if path is not None and path.exists():
-            with path.open(encoding="utf-8") as lines:
-                for line in lines:
-                    if line.endswith("\n"):
-                        self._replay(json.loads(line))
+            text = path.read_text(encoding="utf-8")
+            for line in text.split("\n"):
+                with suppress(ValueError):
+                    self._replay(json.loads(line))
+            if not text.endswith("\n"):  # cut: what is written next begins a line of its own
+                with path.open("a", encoding="utf-8") as lines:
+                    lines.write("\n")
 
     def add(self, job: Job, *, once: bool = False) -> Job:
         """Keep *job* and return it; with *once*, the job that already has its Idempotency-Key, if one does."""

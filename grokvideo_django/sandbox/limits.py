@@ -61,7 +61,7 @@ class RateLimit:
             asked = self._asked.setdefault(key, deque())
             while asked and asked[0] <= now - WINDOW_SECONDS:
                 asked.popleft()
-            admitted = not per_minute or len(asked) < per_minute
+            admitted = per_minute <= 0 or len(asked) < per_minute
             if admitted:
                 asked.append(now)
                 self.peak[key] = max(self.peak[key], len(asked))

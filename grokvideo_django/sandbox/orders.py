@@ -6,9 +6,9 @@ import base64
 import binascii
 import io
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from PIL import Image
 
@@ -68,7 +68,7 @@ def read_payload(body: bytes) -> dict[str, Any]:
     """The JSON object of a POST. Raises :class:`Refused`."""
     try:
         payload = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refused(400, "The request body is not valid JSON.") from None
     if not isinstance(payload, dict):
         raise Refused(400, "The request body must be a JSON object.")
@@ -78,7 +78,7 @@ def read_payload(body: bytes) -> dict[str, Any]:
 def read_order(payload: dict[str, Any]) -> Order:
     """The order in *payload*. Raises :class:`Refused` with 400, or 404 for a model that nobody knows."""
     model = payload.get("model") or "auto"
-    if model in {"auto", "auto/video"}:
+    if model in ("auto", "auto/video"):
         model = ROUTED_MODEL
     elif model != MODEL:
         raise Refused(404, f"The model {model!r} does not exist.", param="model")
@@ -119,7 +119,7 @@ def _image(url: object) -> bytes:
         kind, comma, data = url.partition(",")
         if comma and kind.endswith(";base64"):
             return _readable(data)
-    elif isinstance(url, str) and url.startswith(("http://", "https://")) and urlsplit(url).hostname:
+    elif isinstance(url, str) and re.match(r"https?://[^/\s]+", url):
         return b""
     raise Refused(400, "'image_url' must be an http(s) URL or data:image/…;base64,….", param="image_url")
 

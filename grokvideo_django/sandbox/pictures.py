@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from grokvideo_django.sandbox.clips import Clip
 
 Colour = tuple[int, int, int]
+Overlay = tuple[Image.Image, tuple[int, int]]
+"""A picture with transparency, and where its upper left corner belongs."""
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 OVERSCAN = 1.12
@@ -30,13 +32,13 @@ class Scene:
     def __init__(self, clip: Clip) -> None:
         """Draw what does not move."""
         self.clip = clip
-        self._seed = hashlib.sha256(clip.prompt.encode()).digest()
+        self._seed = hashlib.sha256(clip.prompt.encode(errors="replace")).digest()
         self._unit = min(clip.width, clip.height) / 480
         self._palette = _palette(self._seed)
         wide = (round(clip.width * OVERSCAN), round(clip.height * OVERSCAN))
         self._background = _photograph(clip.image, wide) if clip.image else _colours(self._palette, self._seed, wide)
         self._lights = [_light(self._palette[-1], round(size * self._unit)) for size in (230, 150, 90)]
-        self._overlay = self._draw_overlay()
+        self._overlays = [self._draw_prompt(), self._draw_label()]
         self._small = _font(round(17 * self._unit))
 
     def frame(self, second: float) -> Image.Image:
@@ -51,16 +53,16 @@ class Scene:
             x = clip.width * (0.5 + 0.46 * math.cos(angle)) - light.width / 2
             y = clip.height * (0.5 + 0.40 * math.sin(angle * 1.3 + index)) - light.height / 2
             picture.paste(light, (round(x), round(y)), light)
-        picture.paste(self._overlay, (0, 0), self._overlay)
+        for overlay, place in self._overlays:
+            picture.paste(overlay, place, overlay)
         self._draw_time(picture, second)
         return picture
 
-    def _draw_overlay(self) -> Image.Image:
-        """The prompt in the middle, as large as it fits, and what was asked for in the corners."""
+    def _draw_prompt(self) -> Overlay:
+        """The prompt in the middle, as large as it fits, on a soft shadow."""
         clip, unit = self.clip, self._unit
-        margin = round(28 * unit)
         text = without_markers(clip.prompt) or "…"
-        font, block = _fit(text, clip.width - 3 * margin, round(clip.height * 0.6), unit)
+        font, block = _fit(text, clip.width - round(84 * unit), round(clip.height * 0.6), unit)
         gap, middle = round(8 * unit), (clip.width / 2, clip.height / 2)
 
         def write(draw: ImageDraw.ImageDraw, colour: int | tuple[int, ...], stroke: int = 0) -> None:
@@ -71,21 +73,21 @@ class Scene:
         shade = shade.filter(ImageFilter.GaussianBlur(10 * unit)).point(lambda value: min(130, value * 0.9))
         overlay = Image.new("RGBA", (clip.width, clip.height), (0, 0, 0, 0))
         overlay.putalpha(shade)
-        draw = ImageDraw.Draw(overlay)
-        write(draw, (255, 255, 255, 255))
-        self._draw_label(draw, margin)
-        return overlay
+        write(ImageDraw.Draw(overlay), (255, 255, 255, 255))
+        return _trimmed(overlay)
 
-    def _draw_label(self, draw: ImageDraw.ImageDraw, margin: int) -> None:
+    def _draw_label(self) -> Overlay:
         """A label that says that no model made this."""
-        font = _font(round(15 * self._unit))
-        clip = self.clip
+        clip, margin = self.clip, round(28 * self._unit)
+        overlay = Image.new("RGBA", (clip.width, clip.height), (0, 0, 0, 0))
+        draw, font = ImageDraw.Draw(overlay), _font(round(15 * self._unit))
         text = f"SANDBOX  ·  {min(clip.width, clip.height)}p  ·  {clip.width}×{clip.height}"  # noqa: RUF001 - the sign of sizes
         left, top, right, bottom = draw.textbbox((margin, margin), text, font)
         pad = round(8 * self._unit)
         box = (left - pad, top - pad, right + pad, bottom + pad)
         draw.rounded_rectangle(box, radius=pad * 2, fill=(0, 0, 0, 120))
         draw.text((margin, margin), text, (255, 255, 255, 235), font)
+        return _trimmed(overlay)
 
     def _draw_time(self, picture: Image.Image, second: float) -> None:
         clip, unit = self.clip, self._unit
@@ -95,7 +97,7 @@ class Scene:
         end = margin + (clip.width - 2 * margin) * second / clip.duration
         draw.rounded_rectangle((margin, line, clip.width - margin, line + thick), thick / 2, fill=(70, 70, 80))
         draw.rounded_rectangle((margin, line, max(end, margin + thick), line + thick), thick / 2, fill=(255, 255, 255))
-        text = f"{second:04.1f} / {clip.duration:g} s"
+        text = f"{second:.1f} / {clip.duration:g} s"
         where = (clip.width - margin, line - round(8 * unit))
         draw.text(where, text, (255, 255, 255), self._small, anchor="rs", stroke_width=1, stroke_fill=(20, 20, 30))
 
@@ -117,6 +119,12 @@ class Sketch:
             (left, clip.height // 3, left + 47, clip.height * 2 // 3), fill=(240, 200, 90)
         )
         return picture
+
+
+def _trimmed(overlay: Image.Image) -> Overlay:
+    """Without the empty space around it: less to paste into each frame."""
+    box = overlay.getbbox() or (0, 0, 1, 1)
+    return overlay.crop(box), (box[0], box[1])
 
 
 def _palette(seed: bytes) -> list[Colour]:

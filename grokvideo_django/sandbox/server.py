@@ -10,6 +10,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Generator
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -40,7 +41,9 @@ class Server:
         self._closing = False
 
     def open(self) -> None:
-        """Bind and listen. The second time it binds the port that it had the first time."""
+        """Bind and listen; after a :meth:`close`, on the same port. Twice is once."""
+        if self._listener is not None:
+            return
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -119,8 +122,12 @@ class Server:
             answer = json_answer({"error": problem}, 500)
         endless = not isinstance(answer.body, bytes) and answer.length is None
         answer.close = answer.close or endless or not request.keep_alive
-        for piece in pieces(answer, only_head=request.method == "HEAD"):
-            connection.sendall(piece)
+        try:
+            for piece in pieces(answer, only_head=request.method == "HEAD"):
+                connection.sendall(piece)
+        finally:
+            if isinstance(answer.body, Generator):  # closes its file now, not whenever it is collected
+                answer.body.close()
         return not answer.close
 
     @staticmethod

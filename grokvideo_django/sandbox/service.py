@@ -72,13 +72,14 @@ class Sandbox:
     # -- life
 
     def start(self) -> Self:
-        """Listen and serve."""
+        """Listen and serve. Once: a stopped sandbox stays stopped."""
         self._server.open()
         return self
 
     def stop(self) -> None:
         """Cut every connection, end every thread, remove temporary files."""
         self.world.stopping.set()
+        self.world.studio.cancel()
         self._server.close()
         self.world.studio.close()
 
@@ -205,5 +206,5 @@ class Sandbox:
         self.world.jobs.finish(jobs, self.world.clock.now())
 
     def reset(self) -> None:
-        """Forget every job, behaviour and count; links to old files are dead."""
+        """Back to the beginning: no jobs, behaviours or counts, the first options, and the system's time."""
         self.world.reset()

@@ -140,7 +140,7 @@ def head(answer: Answer) -> bytes:
     lines += [f"{name}: {value}" for name, value in answer.headers.items()]
     if answer.close:
         lines.append("Connection: close")
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
 
 
 def pieces(answer: Answer, *, only_head: bool) -> Iterable[bytes]:

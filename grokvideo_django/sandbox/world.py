@@ -9,7 +9,7 @@ import random
 import secrets
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -59,6 +59,7 @@ class World:
     ) -> None:
         """Take the parts."""
         self.options = options
+        self._first_options = asdict(options)
         self.jobs = jobs
         self.studio = studio
         self.clock = clock
@@ -106,15 +107,17 @@ class World:
             self.leaked_keys += 1
 
     def reset(self) -> None:
-        """Forget jobs, behaviours and counts; the options stay, but for a revoked key."""
+        """Back to the beginning: no jobs, behaviours or counts, the first options, and the system's time."""
         self.jobs.clear()
         self.script.clear()
         self.limit.clear()
+        self.clock.reset()
         with self._lock:
             self.answers.clear()
             self.leaked_keys = 0
             self._spent_mills = 0
-            self.options.key_revoked = False
+            for name, value in self._first_options.items():
+                setattr(self.options, name, value)
 
     # -- the wallet
 
