@@ -114,8 +114,6 @@ class _Fetch:
             self._temporary.unlink(missing_ok=True)
             if kept or self._discard():
                 storing.forget_plan(self._lease, [name for _place, name in planned] + self._written)
-        if kept:
-            crash.point("fetch.captured")
         return kept
 
     def _download(self) -> Downloaded:
@@ -160,7 +158,10 @@ class _Fetch:
         with self._temporary.open("rb") as file:
             video_name = self._save(self._video_name, PlacedFile(file, name=str(self._temporary)))
         crash.point("fetch.stored")
-        return storing.succeed(self._lease, _stored(video_name, poster_name, info, got))
+        captured = storing.succeed(self._lease, _stored(video_name, poster_name, info, got))
+        if captured:
+            crash.point("fetch.captured")
+        return captured
 
     def _save(self, name: str, content: File[Any]) -> str:
         self._written.append(name)

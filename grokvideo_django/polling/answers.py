@@ -51,9 +51,10 @@ class Round:
             due_at = None if seconds is None else self._now + timedelta(seconds=seconds)
             reading.look_again(self._token, pks, due_at=due_at, gateway_status=word)
         done = reading.rendered(self._token, self._rendered)
+        if done:
+            crash.point("tick.rendered")
         if self._key_works:
             site.resume(self._now, after=401)
-        crash.point("tick.rendered")
         return done
 
     def _take_one(self, answer: Answer) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
+from .. import crash
 from ..gateway import GatewayClient, Job
 from ..models import VideoRequest
 
@@ -79,7 +80,15 @@ class Reader:
         job_id = row.gateway_job_id or ""
         try:
             client = self._client()
-            job = client.cancel(job_id) if cancel else client.read(job_id)
+            job = _cancel(client, job_id) if cancel else client.read(job_id)
         except Exception as error:  # noqa: BLE001 - one row that raises must not stop the others
             return Answer(row=row, was_cancel=cancel, error=error)
         return Answer(row=row, was_cancel=cancel, job=job)
+
+
+def _cancel(client: GatewayClient, job_id: str) -> Job:
+    crash.point("tick.before_cancel")
+    try:
+        return client.cancel(job_id)
+    finally:
+        crash.point("tick.after_cancel")
