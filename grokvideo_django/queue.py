@@ -60,7 +60,12 @@ def trouble() -> str | None:
 
 
 def _queue() -> Queue:
-    return django_rq.get_queue(conf.current().QUEUE)
+    """The site's queue, with manners of our own.
+
+    A job that runs inline would make an editor wait for the network; one that is kept until an HTTP request ends is
+    lost in a worker.
+    """
+    return django_rq.get_queue(conf.current().QUEUE, is_async=True, commit_mode="auto")
 
 
 def _enqueue(function: str, *arguments: int, timeout_seconds: float, ttl_seconds: int = JOB_TTL_SECONDS) -> bool:
