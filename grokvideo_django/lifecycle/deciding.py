@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..credits.entries import Actor
 
 Outcome = Literal["ask_again", "attach", "release", "charge"]
+LONGEST_ID: Final = 200
 OUTCOMES: Final[tuple[Outcome, ...]] = ("ask_again", "attach", "release", "charge")
 
 
@@ -43,9 +44,7 @@ def resolve(
                     "attach a job id from the gateway's dashboard, or release or charge the credits."
                 )
         case "attach":
-            if not (gateway_job_id or "").strip():
-                raise InvalidRequest("Give the gateway's job id. Nothing was changed.")
-            moved = _ask(pk, actor=actor, reason=reason, now=now, job_id=(gateway_job_id or "").strip())
+            moved = _ask(pk, actor=actor, reason=reason, now=now, job_id=_checked_id(gateway_job_id))
         case "release" | "charge":
             moved = _end(pk, outcome, actor=actor, reason=reason, now=now)
         case _:
@@ -54,6 +53,13 @@ def resolve(
         raise InvalidTransition(
             "Only a request that is in doubt can be resolved. Nothing was changed; reload the page."
         )
+
+
+def _checked_id(gateway_job_id: str | None) -> str:
+    job_id = (gateway_job_id or "").strip()
+    if not job_id or len(job_id) > LONGEST_ID or not job_id.isprintable():
+        raise InvalidRequest(f"Give the gateway's job id, of at most {LONGEST_ID} characters. Nothing was changed.")
+    return job_id
 
 
 def _ask(pk: int, *, actor: Actor, reason: str, now: datetime, job_id: str | None) -> bool:

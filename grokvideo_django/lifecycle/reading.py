@@ -60,6 +60,8 @@ def rendered(token: uuid.UUID, found: Sequence[Rendered]) -> list[int]:
     pks = [item.pk for item in found]
     urls = Case(*[When(pk=item.pk, then=Value(item.url)) for item in found])
     seconds = Case(*[When(pk=item.pk, then=Value(item.seconds)) for item in found if item.seconds is not None])
+    wanted_in_vain = Q(cancel_requested_at__isnull=False, cancel_refused_at__isnull=True)
+    refused_at = Case(When(wanted_in_vain, then=Value(now)), default=F("cancel_refused_at"))
     lengths = {"reported_seconds": seconds} if seconds.cases else {}
 
     def work() -> list[int]:
@@ -76,25 +78,31 @@ def rendered(token: uuid.UUID, found: Sequence[Rendered]) -> list[int]:
                 fetch_attempts=0,
                 media_refusals=0,
                 result_url=urls,
+                cancel_refused_at=refused_at,
                 **lengths,
             ):
                 matched = VideoRequest.objects.filter(pk__in=pks, lease_token=token, status=Status.RENDERED)
-                new = list(matched.values_list("pk", flat=True))
+                new = dict(matched.values_list("pk", "cancel_requested_at"))
                 matched.update(lease_token=None)
                 moved += new
-                VideoRequestEvent.objects.bulk_create(_rendered_event(pk, status) for pk in new)
+                VideoRequestEvent.objects.bulk_create(
+                    _rendered_event(pk, status, too_late=asked_at is not None) for pk, asked_at in new.items()
+                )
         return moved
 
     return transactions.run(work)
 
 
-def _rendered_event(pk: int, status: str) -> VideoRequestEvent:
+def _rendered_event(pk: int, status: str, *, too_late: bool) -> VideoRequestEvent:
+    words = "The gateway has finished the video."
+    if too_late:
+        words = f"{words} It was too late to cancel it: the video is kept and charged."
     return VideoRequestEvent(
         request_id=pk,
         kind="rendered",
         from_status=status,
         to_status=Status.RENDERED,
-        message="The gateway has finished the video.",
+        message=words,
     )
 
 
@@ -188,3 +196,8 @@ def ring_again(pks: Collection[int], *, now: datetime, due_at: datetime) -> int:
     waiting = Q(status__in=[Status.QUEUED, Status.RENDERED, Status.SUCCEEDED])
     rows = VideoRequest.objects.filter(waiting, pk__in=pks, due_at__lte=now)
     return rows.update(due_at=due_at, lease_token=None)
+
+
+def wait_on(pk: int, *, now: datetime, due_at: datetime) -> int:
+    """A due row whose looking after raised: as it was, and looked at later."""
+    return VideoRequest.objects.filter(pk=pk, due_at__lte=now).update(due_at=due_at)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 RING_AGAIN_SECONDS = 15.0
 """A queued or rendered row that nobody took by then gets its doorbell rung again."""
+CANCEL_TRIES = 3
+"""A worker may move the row on, or back, between two looks at it."""
 
 
 def start(
@@ -31,6 +33,8 @@ def start(
         InsufficientCredits: nothing was changed.
     """
     as_quoted = Q(
+        updated_at=request.updated_at,
+        owner=owner,
         duration_seconds=request.duration_seconds,
         resolution=request.resolution,
         operation=request.operation,
@@ -61,6 +65,22 @@ def cancel(pk: int, *, now: datetime, actor: Actor) -> str:
     Raises:
         InvalidTransition: it is too late, or the fate of the request is unknown. Nothing was changed.
     """
+    current: str | None = None
+    for _try in range(CANCEL_TRIES):
+        status = _cancel(pk, now=now, actor=actor)
+        if status is not None:
+            return status
+        row = VideoRequest.objects.filter(pk=pk).values_list("status", "cancel_requested_at").first()
+        current, asked_at = row or (None, None)
+        if current not in {Status.QUEUED, Status.SUBMITTING, Status.SUBMITTED}:
+            break
+        if asked_at is not None:
+            return str(current)  # asked before: nothing new to say
+    raise InvalidTransition(_why_not_canceled(current))
+
+
+def _cancel(pk: int, *, now: datetime, actor: Actor) -> str | None:
+    """One try, in the order in which a row moves on. None: it is, or was just then, in none of these states."""
     if move(
         pk,
         Status.CANCELED,
@@ -74,14 +94,12 @@ def cancel(pk: int, *, now: datetime, actor: Actor) -> str:
         finished_at=now,
     ):
         return Status.CANCELED
-    if _ask_gateway(pk, Status.SUBMITTED, now=now, actor=actor, due_at=now):
-        return Status.SUBMITTED
     if _ask_gateway(pk, Status.SUBMITTING, now=now, actor=actor):
         return Status.SUBMITTING
-    row = VideoRequest.objects.filter(pk=pk).values_list("status", "cancel_requested_at").first()
-    if row is not None and row[0] in {Status.SUBMITTING, Status.SUBMITTED} and row[1] is not None:
-        return str(row[0])  # asked before: nothing new to say
-    raise InvalidTransition(_why_not_canceled(row[0] if row else None))
+    # The lease of a read that is under way ends: what it would write would put the DELETE off.
+    if _ask_gateway(pk, Status.SUBMITTED, now=now, actor=actor, due_at=now, lease_token=None):
+        return Status.SUBMITTED
+    return None
 
 
 def _ask_gateway(pk: int, status: str, *, now: datetime, actor: Actor, **values: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -140,6 +140,16 @@ def _differences(request: VideoRequest, stored: Stored) -> dict[str, Any]:
     return details
 
 
+def refers_to(pk: int, names: Sequence[str]) -> bool:
+    """Whether the row has one of these files. A read."""
+    return bool(names) and VideoRequest.objects.filter(Q(video__in=names) | Q(poster__in=names), pk=pk).exists()
+
+
+def end_dead_leases(tokens: Collection[uuid.UUID], now: datetime) -> int:
+    """Before files of dead leases are deleted: whoever comes back to one of them finds that it has lost it."""
+    return VideoRequest.objects.filter(lease_token__in=tokens, due_at__lte=now).update(lease_token=None)
+
+
 def fetch_again(lease: Lease, *, message: str, due_at: datetime) -> bool:
     """A passing fault: the video stays at the gateway and is tried again."""
     return move(
@@ -213,7 +223,7 @@ def attached(lease: Lease, *, message: str) -> bool:
 
 def attach_failed(lease: Lease, *, message: str, now: datetime, final: bool = False) -> bool:
     """The video stays on the request. Tried again with growing pauses, 5 times; a vanished target is final."""
-    attempts = VideoRequest.objects.values_list("attach_attempts", flat=True).get(pk=lease.pk)
+    attempts = VideoRequest.objects.filter(pk=lease.pk).values_list("attach_attempts", flat=True).first() or 0
     last = final or attempts >= ATTACH_TRIES
     due_at = None if last else now + timedelta(seconds=30 * 4 ** min(attempts, 6))
     ending = " The video stays here and can be attached by hand." if last else " It is tried again."

@@ -69,13 +69,16 @@ def accepted(pk: int, job_id: str, *, now: datetime, first_read_at: datetime, ac
         if _save_id(pk, job_id, now=now, first_read_at=first_read_at, actor=actor):
             return True
     except IntegrityError:
+        message = "The gateway gave it the id of another request's job."
         move(
             pk,
             Status.IN_DOUBT,
-            from_=[Status.SUBMITTING, Status.QUEUED],
+            from_=[Status.SUBMITTING, Status.IN_DOUBT, Status.QUEUED],
             kind="in_doubt",
-            message="The gateway gave it the id of another request's job. A site manager must decide.",
+            message=f"{message} A site manager must decide.",
             data={"gateway_job_id": job_id},
+            error_code="job_id",
+            error_message=message,
             due_at=None,
             **_free(),
         )
@@ -132,28 +135,26 @@ def _late_id(pk: int, job_id: str) -> bool:
 
 def not_accepted(lease: Lease, *, message: str, due_at: datetime, kind: str = "not_accepted") -> bool:
     """Certainly not accepted: queued again, or canceled if somebody asked for that meanwhile."""
-    now = timezone.now()
-    if move(
-        lease.pk,
-        Status.CANCELED,
-        from_=[Status.SUBMITTING],
-        kind="canceled",
-        message="Canceled before the gateway accepted it. It cost nothing.",
-        guard=lease.held & Q(cancel_requested_at__isnull=False),
-        settle=lambda row: money.release(row, reason="Canceled before the gateway accepted it."),
-        due_at=None,
-        finished_at=now,
-        **_free(),
-    ):
-        return True
+    # The cancellation is looked at second: it may come between the two statements, and never goes away again.
     return move(
         lease.pk,
         Status.QUEUED,
         from_=[Status.SUBMITTING],
         kind=kind,
         message=message,
-        guard=lease.held,
+        guard=lease.held & Q(cancel_requested_at__isnull=True),
         due_at=due_at,
+        **_free(),
+    ) or move(
+        lease.pk,
+        Status.CANCELED,
+        from_=[Status.SUBMITTING],
+        kind="canceled",
+        message="Canceled before the gateway accepted it. It cost nothing.",
+        guard=lease.held,
+        settle=lambda row: money.release(row, reason="Canceled before the gateway accepted it."),
+        due_at=None,
+        finished_at=timezone.now(),
         **_free(),
     )
 
