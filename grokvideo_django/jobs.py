@@ -14,15 +14,19 @@ from .polling import tick as ticking
 
 def submit(pk: int) -> None:
     """Send one queued request, then make sure that somebody asks about it."""
-    submission.submit(pk)
-    queue.ring()
+    try:
+        submission.submit(pk)
+    finally:
+        queue.ring()
 
 
 def fetch(pk: int) -> None:
     """Bring one finished video home, then attach it."""
-    fetching.fetch(pk, new_client=submission.client, gate=rate.gate())
-    attaching.attach(pk)
-    queue.ring()
+    try:
+        fetching.fetch(pk, new_client=submission.client, gate=rate.gate())
+        attaching.attach(pk)
+    finally:
+        queue.ring()
 
 
 def tick(loop_seconds: float = ticking.LOOP_SECONDS) -> bool:

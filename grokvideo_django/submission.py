@@ -8,7 +8,8 @@ import time
 from datetime import timedelta
 from typing import Final
 
-from django.db import DatabaseError, close_old_connections
+from django.db import Error as DatabaseTrouble
+from django.db import close_old_connections
 from django.utils import timezone
 
 from . import conf, crash
@@ -130,6 +131,8 @@ def _send(lease: submitting.Lease, order: VideoOrder, *, attempt: int) -> None:
         crash.point("submit.after_post")
     _save(lease.pk, job.id)
     crash.point("submit.saved")
+    if gateway.last_rate_limit is not None:
+        rate.gate().learn(gateway.last_rate_limit.limit)
     site.resume(timezone.now())
 
 
@@ -148,7 +151,7 @@ def _save(pk: int, job_id: str) -> None:
         try:
             first_read_at = now + timedelta(seconds=schedule.FIRST_READ_SECONDS)
             submitting.accepted(pk, job_id, now=now, first_read_at=first_read_at)
-        except DatabaseError:
+        except DatabaseTrouble:  # a lost connection may be an InterfaceError, which is no DatabaseError
             log.critical("Gateway job %s of request %s is paid for, but cannot be saved yet.", job_id, pk)
             if not tries_left:
                 raise

@@ -35,6 +35,8 @@ class Round:
         self._again: dict[_Bucket, list[int]] = defaultdict(list)
         self._rendered: list[reading.Rendered] = []
         self._key_works = False
+        self._refusal = ""
+        self._limits: set[int] = set()
 
     def take(self, answers: Iterable[Answer]) -> None:
         """Note what each answer means; a row that raises is put aside, the others go on."""
@@ -53,11 +55,17 @@ class Round:
         done = reading.rendered(self._token, self._rendered)
         if done:
             crash.point("tick.rendered")
+        # One answer that works proves the key, whatever others of the same round say.
         if self._key_works:
             site.resume(self._now, after=401)
+        elif self._refusal:
+            site.pause(self._now, status=401, message=self._refusal)
+        self._gate.learn(min(self._limits, default=None))
         return done
 
     def _take_one(self, answer: Answer) -> None:
+        if answer.limit is not None:
+            self._limits.add(answer.limit)
         if answer.job is not None:
             self._key_works = self._key_works or bool(answer.job.status)
             self._job(answer, answer.job)
@@ -95,12 +103,12 @@ class Round:
 
     def _error(self, answer: Answer, error: GatewayError) -> None:
         row = answer.row
-        if error.rate_limit is not None:
-            self._gate.learn(error.rate_limit.limit)
+        if error.rate_limit is not None and error.rate_limit.limit is not None:
+            self._limits.add(error.rate_limit.limit)
         if error.status == 429:
             self._gate.block(error.retry_after or schedule.MIN_GAP_SECONDS)
         if error.status == 401:  # a bad key, for every request; 402 and 403 may concern this one alone
-            site.pause(self._now, status=error.status, message=error.message)
+            self._refusal = error.message
         if answer.was_cancel and isinstance(error, RequestRefused):
             due_at = self._now + timedelta(seconds=schedule.MIN_GAP_SECONDS)
             reading.cancel_refused(self._lease(row), message=error.message, due_at=due_at)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +26,13 @@ log = logging.getLogger("grokvideo_django")
 Kind = Literal["submit", "read"]
 
 LEARNED_SECONDS: Final = 600
+_BLOCK: Final = """
+local clock = redis.call('TIME')
+local until_ms = clock[1] * 1000 + clock[2] / 1000 + ARGV[1]
+if until_ms > tonumber(redis.call('GET', KEYS[1]) or '0') then
+  redis.call('SET', KEYS[1], string.format('%.0f', until_ms), 'PX', ARGV[1])
+end
+"""
 _SCRIPT: Final = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + clock[2] / 1000
@@ -54,6 +63,10 @@ end
 return {granted, math.ceil(math.max(0, next + interval - burst * interval - now))}
 """
 
+_ALONE_LOCK: Final = threading.Lock()
+_ALONE_UNTIL: Final[dict[str, float]] = {}
+"""Without Redis: when this process may send its next request, by gate, by the monotonic clock."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permit:
@@ -73,6 +86,7 @@ class RateGate:
         self._redis = redis
         self._per_minute = max(1, per_minute)
         self._script: Callable[..., Any] = redis.register_script(_SCRIPT)
+        self._block: Callable[..., Any] = redis.register_script(_BLOCK)
 
     def take(self, wanted: int, kind: Kind) -> Permit:
         """Ask for so many requests. When both wait, submissions and reads take turns, submissions first."""
@@ -82,18 +96,24 @@ class RateGate:
             granted, wait_ms = self._script(keys=self._keys, args=[wanted, self._per_minute, kind])
         except RedisError as error:
             log.warning("Redis cannot be reached (%s): this process paces its requests alone.", error)
-            pause = 60 / self._per_minute
-            time.sleep(min(pause, 1.0))
-            return Permit(granted=1, wait_seconds=pause)
+            return self._take_alone()
         return Permit(granted=int(granted), wait_seconds=int(wait_ms) / 1000)
 
+    def _take_alone(self) -> Permit:
+        """One request every 60 / N s, by this process's own clock."""
+        pause = 60 / self._per_minute
+        with _ALONE_LOCK:
+            now = time.monotonic()
+            wait = _ALONE_UNTIL.get(self._keys[0], now) - now
+            if wait > 0:
+                return Permit(granted=0, wait_seconds=wait)
+            _ALONE_UNTIL[self._keys[0]] = now + pause
+        return Permit(granted=1, wait_seconds=pause)
+
     def block(self, seconds: float) -> None:
-        """The gateway said 429: nothing goes out for so long."""
-        milliseconds = max(1, int(seconds * 1000))
+        """The gateway said 429: nothing goes out for so long. A longer block that is on stays."""
         try:
-            clock = self._redis.time()
-            until = clock[0] * 1000 + clock[1] // 1000 + milliseconds
-            self._redis.set(self._keys[1], until, px=milliseconds)
+            self._block(keys=[self._keys[1]], args=[max(1, math.ceil(seconds * 1000))])
         except RedisError as error:
             log.warning("Redis cannot be reached (%s).", error)
 

@@ -30,6 +30,8 @@ class Answer:
     was_cancel: bool
     job: Job | None = None
     error: Exception | None = None
+    limit: int | None = None
+    """Requests a minute, as the newest answer's headers say."""
 
 
 def wants_cancel(row: VideoRequest) -> bool:
@@ -83,7 +85,8 @@ class Reader:
             job = _cancel(client, job_id) if cancel else client.read(job_id)
         except Exception as error:  # noqa: BLE001 - one row that raises must not stop the others
             return Answer(row=row, was_cancel=cancel, error=error)
-        return Answer(row=row, was_cancel=cancel, job=job)
+        seen = client.last_rate_limit
+        return Answer(row=row, was_cancel=cancel, job=job, limit=seen.limit if seen else None)
 
 
 def _cancel(client: GatewayClient, job_id: str) -> Job:

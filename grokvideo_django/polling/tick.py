@@ -11,10 +11,10 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from django.db.models import Min
+from django.db.models import Min, Q
 from django.utils import timezone
 
 from .. import crash, credits
@@ -22,7 +22,8 @@ from ..gateway import GatewayClient
 from ..lifecycle import reading, site, submitting
 from ..lifecycle.starting import RING_AGAIN_SECONDS
 from ..models import GatewayState, VideoRequest
-from .answers import Round
+from ..models.requests import VideoRequestQuerySet
+from .answers import PUT_ASIDE_SECONDS, Round
 from .rate import RateGate
 from .reader import Reader
 
@@ -33,6 +34,7 @@ LOOP_SECONDS: Final = 25.0
 READ_LEASE_SECONDS: Final = 60.0
 ROUND_ROWS: Final = 500
 ROUND_READS: Final = 200
+SHORTEST_NAP_SECONDS: Final = 0.1
 LONGEST_NAP_SECONDS: Final = 1.0
 SOON_SECONDS: Final = 60.0
 
@@ -54,10 +56,10 @@ def run(
     bell: Bell, *, new_client: Callable[[], GatewayClient], gate: RateGate, loop_seconds: float = LOOP_SECONDS
 ) -> bool:
     """Tick for ``loop_seconds`` (0: one round). False: another worker has the lease, and does the same."""
+    bell.clear()  # first: a tick that finds the lease taken has answered its bell too
     token = site.acquire_tick(timezone.now(), seconds=LEASE_SECONDS)
     if token is None:
         return False
-    bell.clear()
     try:
         with Reader(new_client) as reader:
             Tick(bell, reader, gate).loop(token, loop_seconds)
@@ -70,10 +72,14 @@ def run(
 
 
 def needs_tick() -> bool:
-    """Whether rows need a tick soon. What is in doubt is read so rarely that cron is soon enough."""
-    rows = VideoRequest.objects.in_flight()
+    """Whether rows need a tick soon."""
+    return _wakeful().exists()
+
+
+def _wakeful() -> VideoRequestQuerySet:
+    """Rows that keep the tick going. What is in doubt is read so rarely that cron is soon enough."""
     soon = timezone.now() + timedelta(seconds=SOON_SECONDS)
-    return rows.exclude(status=Status.IN_DOUBT).exists() or rows.filter(due_at__lte=soon).exists()
+    return VideoRequest.objects.in_flight().filter(~Q(status=Status.IN_DOUBT) | Q(due_at__lte=soon))
 
 
 class Tick:
@@ -84,11 +90,13 @@ class Tick:
         self._bell = bell
         self._reader = reader
         self._gate = gate
+        self._pause = 0.0
+        """Seconds until the request budget has room for more reads."""
 
     def loop(self, token: int, seconds: float) -> None:
         """Rounds until the time is up, other work waits, nothing is in flight, or the lease is lost."""
         ends_at = time.monotonic() + seconds
-        credits.expire_due(timezone.now())
+        self._expire()
         while True:
             self.round()
             nap = self._nap()
@@ -105,12 +113,11 @@ class Tick:
 
     def _nap(self) -> float | None:
         """Seconds until something is due, at most one; None if nothing is in flight."""
-        rows = VideoRequest.objects.in_flight().exclude(status=Status.IN_DOUBT)
-        next_due = rows.aggregate(next=Min("due_at"))["next"]
+        next_due = _wakeful().aggregate(next=Min("due_at"))["next"]
         if next_due is None:
             return None
         seconds: float = (next_due - timezone.now()).total_seconds()
-        return min(max(seconds, 0.05), LONGEST_NAP_SECONDS)
+        return min(max(seconds, self._pause, SHORTEST_NAP_SECONDS), LONGEST_NAP_SECONDS)
 
     def _look_after(self) -> None:
         now = timezone.now()
@@ -155,10 +162,11 @@ class Tick:
         now = timezone.now()
         due = VideoRequest.objects.due(now).filter(status__in=reading.READABLE)
         pks = list(due.values_list("pk", flat=True)[:ROUND_READS])
-        granted = self._gate.take(len(pks), "read").granted
-        if not granted:
+        permit = self._gate.take(len(pks), "read")
+        self._pause = permit.wait_seconds if permit.granted < len(pks) else 0.0
+        if not permit.granted:
             return
-        token = reading.claim(pks[:granted], now=now, until=now + timedelta(seconds=READ_LEASE_SECONDS))
+        token = reading.claim(pks[: permit.granted], now=now, until=now + timedelta(seconds=READ_LEASE_SECONDS))
         rows = reading.claimed(token)
         crash.point("tick.claimed")
         answers = list(self._reader.ask(rows))
@@ -167,9 +175,17 @@ class Tick:
         result.take(answers)
         self._bell.fetch(result.write())
 
-    def _guarded(self, act: Callable[..., object], pk: int) -> None:
-        """One row that raises does not stop the others."""
+    def _expire(self) -> None:
         try:
-            act(pk, timezone.now())
+            credits.expire_due(timezone.now())
+        except Exception:
+            log.exception("Expired grants could not be looked after.")
+
+    def _guarded(self, act: Callable[[int, datetime], bool], pk: int) -> None:
+        """One row that raises does not stop the others: it waits, they go on."""
+        now = timezone.now()
+        try:
+            act(pk, now)
         except Exception:
             log.exception("Request %s could not be looked after.", pk)
+            reading.wait_on(pk, now=now, due_at=now + timedelta(seconds=PUT_ASIDE_SECONDS))
