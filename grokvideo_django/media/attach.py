@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from django.db import models, transaction
+from django.core.exceptions import ValidationError
+from django.db import DataError, models, transaction
 from django.utils import timezone
 
 from .. import crash
+from ..exceptions import GrokVideoError
 from ..lifecycle import storing
 from ..lifecycle.submitting import Lease
 from ..models import PlannedFile, VideoRequest
@@ -27,6 +29,17 @@ def attach(pk: int) -> bool:
     if lease is None:
         return False
     request = VideoRequest.objects.get(pk=pk)
+    try:
+        return _attach(request, lease)
+    except Exception as error:
+        log.exception("The video of request %s could not be attached.", pk)
+        words = str(error) if isinstance(error, GrokVideoError) else repr(error)
+        message = f"The video could not be attached to {request.target_content_type}: {words}"
+        storing.attach_failed(lease, message=message, now=timezone.now())
+        return False
+
+
+def _attach(request: VideoRequest, lease: Lease) -> bool:
     target = find_target(request)
     if target is None:
         message = "The object that the video was made for does not exist any more."
@@ -36,13 +49,7 @@ def attach(pk: int) -> bool:
         message = f"The object has no field {request.target_field} that can take a video."
         storing.attach_failed(lease, message=message, now=timezone.now(), final=True)
         return False
-    try:
-        return _attach_to(target, request, lease)
-    except Exception as error:
-        log.exception("The video of request %s could not be attached.", pk)
-        message = f"The video could not be attached to {type(target)._meta.verbose_name}: {error!r}."
-        storing.attach_failed(lease, message=message, now=timezone.now())
-        return False
+    return _attach_to(target, request, lease)
 
 
 def find_target(request: VideoRequest) -> models.Model | None:
@@ -53,10 +60,7 @@ def find_target(request: VideoRequest) -> models.Model | None:
         return None
     try:
         return model._base_manager.filter(pk=request.target_object_id).first()
-    except (ValueError, TypeError, models.ObjectDoesNotExist):
-        return None
-    except Exception:
-        log.exception("The target of request %s could not be read.", request.pk)
+    except (ValueError, TypeError, OverflowError, ValidationError, DataError):
         return None
 
 
@@ -86,10 +90,17 @@ def _attach_copy(target: models.Model, field: models.FileField, request: VideoRe
         kept = _save(target, request, lease, actual, forget=written)
     finally:
         if not kept:
-            for left in written:
-                storage.delete(left)
+            _discard(target, field, written)
             storing.forget_plan(lease, written)
     return kept
+
+
+def _discard(target: models.Model, field: models.FileField, written: list[str]) -> None:
+    """Delete the copies, unless the target has one: a connection lost during a COMMIT does not tell how that ended."""
+    rows = type(target)._base_manager.filter(pk=target.pk, **{f"{field.name}__in": written})
+    if not rows.exists():
+        for name in written:
+            field.storage.delete(name)
 
 
 def _save(

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from .. import conf, crash
 from ..exceptions import MediaForbidden, MediaRefused, MediaUnavailable
-from ..gateway import GatewayClient, GatewayError
+from ..gateway import GatewayClient, GatewayError, RequestRefused
 from ..lifecycle import storing
 from ..lifecycle.submitting import Lease
 from ..models import PlannedFile, VideoRequest
@@ -57,12 +57,11 @@ def fetch(pk: int, *, new_client: Callable[[], GatewayClient], gate: RateGate) -
         return False
     crash.point("fetch.claimed")
     request = VideoRequest.objects.get(pk=pk)
-    now = timezone.now()
     try:
         with new_client() as client:
             return _Fetch(request, lease, client, gate).run()
     except MediaRefused as error:
-        storing.media_refused(lease, message=str(error), now=now)
+        storing.media_refused(lease, message=str(error), now=timezone.now())
     except (MediaUnavailable, GatewayError, OSError) as error:
         _again(request, lease, error)
     except Exception as error:
@@ -121,10 +120,14 @@ class _Fetch:
             self._read_again()
         try:
             return self._stream(self._request.result_url)
-        except MediaForbidden:
+        except MediaForbidden as forbidden:
             name = PurePosixPath(urlsplit(self._request.result_url).path).name
             self._await_turn()
-            return self._stream(self._client.signed_url(self._request.gateway_job_id or "", name))
+            try:
+                signed = self._client.signed_url(self._request.gateway_job_id or "", name)
+            except RequestRefused:  # there is nothing to sign
+                raise forbidden from None
+            return self._stream(signed)
 
     def _read_again(self) -> None:
         """The last address was no good: the job may name another one by now."""
@@ -172,10 +175,14 @@ class _Fetch:
         return actual
 
     def _discard(self) -> bool:
-        """What was written is of no use. False: it cannot be deleted now, so it stays planned for the sweep."""
+        """What was written is of no use. False: it cannot be deleted now, so it stays planned for the sweep.
+
+        Unless the row refers to it: a connection that is lost during a COMMIT does not tell how that ended.
+        """
         try:
-            for name in self._written:
-                self._storage.delete(name)
+            if not storing.refers_to(self._request.pk, self._written):
+                for name in self._written:
+                    self._storage.delete(name)
         except Exception:
             log.exception("Files of request %s could not be deleted yet.", self._request.pk)
             return False

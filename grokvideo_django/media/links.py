@@ -30,8 +30,9 @@ def key_of(text: str) -> str:
 
 
 def permanent_url(request: VideoRequest) -> str:
-    """The stored video's address: the storage's if it never expires, else the media view's. Absolute if the site says
-    how (SITE_URL, or django.contrib.sites).
+    """The stored video's address: the storage's if it never expires, else the media view's.
+
+    Absolute if the site says how (SITE_URL, or django.contrib.sites).
 
     Raises:
         MediaError: the storage's addresses expire and the media view is not installed.
