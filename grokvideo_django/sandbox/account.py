@@ -17,13 +17,19 @@ if TYPE_CHECKING:
     from grokvideo_django.sandbox.world import World
 
 
-def models(world: World, _: Request, model_id: str | None) -> Answer:
-    """All models, or the one called *model_id* (its name contains a slash). Raises ``Refused`` (404)."""
+def models(world: World, request: Request, model_id: str | None) -> Answer:
+    """All models of ``?modality=`` and ``?provider=``, or the one called *model_id* (with its slash).
+
+    Raises ``Refused`` (404).
+    """
     struck = world.script.take(Kind.ACCOUNT, "models")
     if (wrong := _misanswer(struck)) is not None:
         return wrong
     if not model_id:
-        return json_answer({"object": "list", "data": [shapes.model()]})
+        model = shapes.model()
+        asked = {"modality": request.query.get("modality"), "owned_by": request.query.get("provider")}
+        fits = all(value in {None, "", model[name]} for name, value in asked.items())
+        return json_answer({"object": "list", "data": [model] if fits else []})
     if model_id == MODEL:
         return json_answer(shapes.model())
     if model_id == f"{MODEL}/schema":

@@ -77,6 +77,9 @@ def read_payload(body: bytes) -> dict[str, Any]:
 
 def read_order(payload: dict[str, Any]) -> Order:
     """The order in *payload*. Raises :class:`Refused` with 400, or 404 for a model that nobody knows."""
+    for name in ("model", "image_url", "webhook_url"):
+        if not isinstance(payload.get(name, ""), str):
+            raise Refused(400, f"'{name}' must be a string.", param=name)
     model = payload.get("model") or "auto"
     if model in ("auto", "auto/video"):
         model = ROUTED_MODEL
