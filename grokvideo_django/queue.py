@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import django_rq
 from django.db import transaction
 from redis.exceptions import RedisError
+from rq.exceptions import DeserializationError
 from rq.job import Job
 
 from . import conf
@@ -154,14 +155,24 @@ class Bell:
             if not ids:
                 return False
             jobs = Job.fetch_many(ids, connection=queue.connection, serializer=queue.serializer)
-            other = False
+            other = ticks = False
             for job_id, job in zip(ids, jobs, strict=True):
                 if job is None:
                     queue.remove(job_id)  # its time to live is over; only the id is left
-                elif job.func_name == TICK:
+                elif _is_tick(job):
                     job.delete()
+                    ticks = True
                 else:
                     other = True
+            if ticks:
+                self.clear()  # or the successor's ring would count as answered by what was just removed
         except RedisError:
             return False
         return other
+
+
+def _is_tick(job: Job) -> bool:
+    try:
+        return job.func_name == TICK
+    except DeserializationError:  # a job of another release of the site: not ours to judge
+        return False
