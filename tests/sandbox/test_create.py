@@ -102,6 +102,9 @@ class TestRefused:
             ({"image_url": "data:image/png;base64,AAAA"}, "image_url"),
             ({"image_url": "data:text/html;base64,AAAA"}, "image_url"),
             ({"image_url": 5}, "image_url"),
+            ({"model": 7}, "model"),
+            ({"model": ["x"]}, "model"),
+            ({"webhook_url": {}}, "webhook_url"),
         ],
     )
     def test_bad_parameters(self, api: Api, payload: dict[str, object], param: str) -> None:
@@ -121,8 +124,8 @@ class TestRefused:
         assert answer.status_code == 400
         assert "pixels" in answer.json()["error"]["message"]
 
-    @pytest.mark.parametrize("model", ["openai/sora", ["x"], 7])
-    def test_an_unknown_model(self, api: Api, model: object) -> None:
+    @pytest.mark.parametrize("model", ["openai/sora", "sora"])
+    def test_an_unknown_model(self, api: Api, model: str) -> None:
         answer = api.post(model=model)
         assert answer.status_code == 404
         assert answer.json()["error"]["param"] == "model"
@@ -198,6 +201,13 @@ class TestIdempotency:
         with ThreadPoolExecutor(8) as threads:
             ids = set(threads.map(lambda _: api.post(headers={"Idempotency-Key": "k"}).json()["id"], range(16)))
         assert len(ids) == 1
+        assert api.sandbox.options.wallet_cents == 95
+
+    def test_between_the_look_and_the_write(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+        api.sandbox.options.idempotent = True
+        api.sandbox.options.wallet_cents = 100
+        monkeypatch.setattr(api.sandbox.world.jobs, "by_key", lambda key: None)
+        assert len({api.post(headers={"Idempotency-Key": "k"}).json()["id"] for _ in range(2)}) == 1
         assert api.sandbox.options.wallet_cents == 95
 
     def test_an_error_that_was_accepted(self, api: Api) -> None:
