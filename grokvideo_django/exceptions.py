@@ -88,15 +88,15 @@ class InsufficientCredits(CreditError):
         super().__init__(
             message
             or (
-                f"This needs {needed} credits and {available} are available: {needed - available} are missing. "
+                f"This needs {needed} credits and {available} are available: {self.missing} are missing. "
                 "Nothing was charged; ask a site manager for a grant."
             )
         )
 
     @property
     def missing(self) -> int:
-        """Credits that a grant would have to add."""
-        return self.needed - self.available
+        """Credits that a grant would have to add; none, if enough came back since it was refused."""
+        return max(0, self.needed - self.available)
 
 
 class BudgetExceeded(CreditError):

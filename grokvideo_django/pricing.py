@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from typing import Final
 
 from . import conf
 from .exceptions import UnknownPrice
 
+MAX_PRICE: Final = 10**9
+"""Credits; what is listed above it is a slip of the pen."""
+
+
+def _number(listed: object, *path: str) -> Decimal | None:
+    """The number at a path of nested mappings; None for whatever is no number."""
+    for name in path:
+        listed = listed.get(name) if isinstance(listed, Mapping) else None
+    if isinstance(listed, bool) or not isinstance(listed, int | float | str | Decimal):
+        return None
+    try:
+        return Decimal(str(listed))  # str: 0.1 as it is written, not as it is stored
+    except InvalidOperation:
+        return None
+
 
 def _listed(model: str, name: str) -> Decimal:
-    prices = conf.current().PRICES.get(model)
-    value = None if prices is None else prices.get(name)
-    try:
-        price = None if value is None else Decimal(value)
-    except (InvalidOperation, TypeError, ValueError):
-        price = None
-    if price is None or not price.is_finite() or price < 0:
+    price = _number(conf.current().PRICES, model, name)
+    if price is None or not price.is_finite() or not 0 <= price <= MAX_PRICE:
         raise UnknownPrice(
             f'There is no price for {name} of the model "{model}", so it cannot be sent. Nothing was charged; '
             f'a site manager can add it to GROKVIDEO["PRICES"].'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TypeVar
 
 from django.db import OperationalError, connection, transaction
@@ -19,7 +20,7 @@ _MYSQL: Final = frozenset({1020, 1205, 1213})  # record changed, lock wait time-
 def is_transient(error: OperationalError) -> bool:
     """Whether the database asks to run the transaction again."""
     cause = error.__cause__
-    if getattr(cause, "sqlstate", None) in _POSTGRES:
+    if {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None)} & _POSTGRES:  # psycopg, psycopg2
         return True
     code = cause.args[0] if cause is not None and cause.args else None
     return code in _MYSQL or "database is locked" in str(error) or "database table is locked" in str(error)
@@ -36,11 +37,14 @@ def run(work: Callable[[], T]) -> T:
         with transaction.atomic():
             return work()
     for tries_left in reversed(range(TRIES)):
+        committed: list[bool] = []
         try:
             with transaction.atomic():
+                transaction.on_commit(partial(committed.append, True))
                 return work()
         except OperationalError as error:
-            if not tries_left or not is_transient(error):
+            # What is raised after the commit comes from somebody's on_commit: the work itself is done.
+            if committed or not tries_left or not is_transient(error):
                 raise
             time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - spreads the victims
     raise AssertionError("unreachable")  # pragma: no cover

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
+import struct
+import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.core.exceptions import FieldDoesNotExist, SuspiciousOperation, ValidationError
 from django.core.validators import URLValidator
 from django.db import models
 from django.utils.translation import gettext as _
@@ -25,6 +26,8 @@ Problem = tuple[str, str]
 """A field's name (empty: the site as a whole) and a sentence that says what to do."""
 
 IMAGE_FORMATS: Final = ("JPEG", "PNG", "WEBP")
+MAX_IMAGE_PIXELS: Final = 80_000_000
+"""Below Pillow's own limit, so that its warning is never the only guard."""
 
 
 def check(request: VideoRequest) -> None:
@@ -58,7 +61,7 @@ def content_problems(request: VideoRequest) -> Iterator[Problem]:
 def site_problems() -> Iterator[Problem]:
     """What only the site's developer can correct."""
     settings = conf.current()
-    if not settings.API_KEY:
+    if not settings.API_KEY.strip():
         yield (
             "",
             _(
@@ -66,8 +69,7 @@ def site_problems() -> Iterator[Problem]:
                 'sets GROKVIDEO["API_KEY"] or the environment variable AIGATEWAY_API_KEY.'
             ),
         )
-    url = urlsplit(settings.BASE_URL)
-    if url.scheme not in {"http", "https"} or not url.hostname:
+    if not _is_web_address(settings.BASE_URL):
         yield (
             "",
             _(
@@ -75,6 +77,14 @@ def site_problems() -> Iterator[Problem]:
                 'site\'s developer corrects GROKVIDEO["BASE_URL"], for example to https://api.aigateway.sh/v1.'
             ),
         )
+
+
+def _is_web_address(address: str) -> bool:
+    try:
+        url = urlsplit(address)
+        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:  # half an IPv6 address, or a port beyond all ports
+        return False
 
 
 def _prompt(prompt: str) -> Iterator[Problem]:
@@ -148,7 +158,7 @@ def _image_file(image: File[bytes]) -> Iterator[Problem]:
             )
             return
         kind = image_format(image)
-    except OSError:
+    except (OSError, SuspiciousOperation):
         yield "image", _("The image's file cannot be read any more. Upload it again.")
         return
     if kind is None:
@@ -161,21 +171,35 @@ def image_format(image: File[bytes]) -> str | None:
     Raises:
         OSError: the file cannot be read.
     """
-    if image.closed:
+    was_closed = image.closed
+    if was_closed:
         image.open("rb")
     image.seek(0)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(image, formats=IMAGE_FORMATS) as picture:
-                kind = picture.format
+        return _format_of(image)
+    finally:
+        if was_closed:
+            image.close()
+        else:
+            image.seek(0)
+
+
+def _format_of(image: File[bytes]) -> str | None:
+    try:
+        with Image.open(image, formats=IMAGE_FORMATS) as picture:
+            if picture.width * picture.height > MAX_IMAGE_PIXELS:
+                return None
+            # A phone's JPEG may hold a second picture, and is a JPEG all the same.
+            kind = "JPEG" if picture.format == "MPO" else picture.format
+            if kind == "JPEG":  # verify() does not read on past its header
+                picture.draft("RGB", (1, 1))
+                picture.load()
+            else:
                 picture.verify()
     except (UnidentifiedImageError, Image.DecompressionBombError, Image.DecompressionBombWarning, SyntaxError):
         return None
-    except (OSError, ValueError, IndexError, EOFError):  # Pillow's words for a truncated or broken file
+    except (OSError, ValueError, IndexError, EOFError, struct.error, zlib.error):  # truncated or broken
         return None
-    finally:
-        image.seek(0)
     return kind
 
 
@@ -205,5 +229,5 @@ def is_attachable(model: type[models.Model], name: str) -> bool:
     except FieldDoesNotExist:
         return False
     if isinstance(field, models.ForeignKey):
-        return issubclass(field.related_model, VideoRequest)
+        return field.related_model._meta.concrete_model is VideoRequest
     return isinstance(field, models.FileField | models.URLField) and not isinstance(field, models.ImageField)

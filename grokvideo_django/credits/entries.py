@@ -5,18 +5,23 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError
 from django.db.models import Case, F, Value, When
 
 from .. import transactions
-from ..exceptions import AlreadyResolved, InvalidAmount, KeyConflict
+from ..exceptions import CreditError, InvalidAmount, KeyConflict
 from ..models import CreditAccount, CreditDraw, CreditEntry, CreditGrant
 
 Actor: TypeAlias = AbstractBaseUser | str | None
 """Who does something: a user, a name, or None for the machine."""
+
+MAX_AMOUNT: Final = 10**12
+"""The most that one entry moves: far below what a 64-bit balance holds, so that no sum of them overflows."""
+MAX_KEY_LENGTH: Final = 200
+MAX_REQUEST_KEY_LENGTH: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +53,20 @@ def checked(amount: int) -> int:
     """
     if type(amount) is not int or amount <= 0:
         raise InvalidAmount(f"{amount!r} is not a whole number of credits above zero. Nothing was changed.")
+    if amount > MAX_AMOUNT:
+        raise InvalidAmount(f"{amount} credits are more than one entry can move ({MAX_AMOUNT}). Nothing was changed.")
     return amount
+
+
+def checked_key(key: str, *, limit: int = MAX_KEY_LENGTH) -> str:
+    """The key, if the database can keep it whole.
+
+    Raises:
+        CreditError: it is too long.
+    """
+    if len(key) > limit:
+        raise CreditError(f"A key has at most {limit} characters, this one has {len(key)}. Nothing was changed.")
+    return key
 
 
 def new_key(verb: str) -> str:
@@ -61,15 +79,16 @@ def once(key: str, work: Callable[[], CreditEntry], *, same: Callable[[CreditEnt
 
     Raises:
         KeyConflict: the key was used for something else.
-        AlreadyResolved: the hold was resolved under another key.
+        CreditError: the verb refused, and its key is new.
     """
+    checked_key(key)
     try:
         return transactions.run(work)
-    except (IntegrityError, AlreadyResolved) as error:
+    except (IntegrityError, CreditError) as error:
         existing = CreditEntry.objects.filter(key=key).first()
         if existing is None:
             raise
-        if not same(existing):
+        if existing.key != key or not same(existing):  # some collations think that "A" is "a"
             raise KeyConflict from error
         return existing
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from django.db.models import Q
 from django.utils import timezone
 
 from .. import transactions
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
 Category = CreditGrant.Category
+
+MAX_PRIORITY: Final = 32767
 
 
 def grant(
@@ -46,19 +49,25 @@ def grant(
         The entry; its draw points to the grant.
 
     Raises:
-        InvalidAmount: not a whole number above zero, or expired already.
+        InvalidAmount: not a whole number above zero, expired already, or no such category or priority.
         KeyConflict: the key was used for something else.
     """
     checked(amount)
     if category not in Category.values:
         raise InvalidAmount(f"{category!r} is not a category of grants: {', '.join(Category.values)}.")
-    if expires_at is not None and expires_at <= timezone.now():
-        raise InvalidAmount("The grant would have expired already. Nothing was changed; choose a time in the future.")
+    if type(priority) is not int or abs(priority) > MAX_PRIORITY:
+        raise InvalidAmount(f"{priority!r} is not a priority: a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY}.")
+    if expires_at is not None and timezone.is_aware(expires_at) != timezone.is_aware(timezone.now()):
+        raise InvalidAmount("The expiry needs a time zone, as all times of this site. Nothing was changed.")
     account = account_of(user)
     key = key or new_key("grant")
     note = Note(actor=name_of(actor), reason=reason)
 
     def work() -> CreditEntry:
+        if expires_at is not None and expires_at <= timezone.now():
+            raise InvalidAmount(
+                "The grant would have expired already. Nothing was changed; choose a time in the future."
+            )
         if not move_account(account, posted=amount):
             raise CreditError("This account does not exist any more. Nothing was changed.")
         given = open_grant(account, amount, note, category=category, priority=priority, expires_at=expires_at)
@@ -94,29 +103,32 @@ def open_grant(
 
 def expire(given: CreditGrant) -> CreditEntry | None:
     """Expire what is left of a grant whose time has come; None if nothing is left or its time has not come."""
-    if given.expires_at is None or given.expires_at > timezone.now():
-        return None
-    return _take_back(given, CreditEntry.Kind.EXPIRE, Note(reason="The grant expired."))
+    return _expire(given, timezone.now())
 
 
 def void(given: CreditGrant, *, reason: str, actor: Actor = None) -> CreditEntry | None:
     """Take back what is left of a grant; None if nothing is left. What is held stays held."""
-    return _take_back(given, CreditEntry.Kind.VOID, Note(actor=name_of(actor), reason=reason))
+    return _take_back(given, CreditEntry.Kind.VOID, Note(actor=name_of(actor), reason=reason), if_=Q())
 
 
 def expire_due(now: datetime, *, limit: int = 100) -> int:
     """Expire grants whose time has come; returns how many. For the sweep: a bounded bite at a time."""
     due = CreditGrant.objects.filter(expires_at__lte=now, remaining__gt=0).order_by("expires_at", "pk")[:limit]
-    return sum(expire(given) is not None for given in due)
+    return sum(_expire(given, now) is not None for given in due)
 
 
-def _take_back(given: CreditGrant, kind: CreditEntry.Kind, note: Note) -> CreditEntry | None:
+def _expire(given: CreditGrant, now: datetime) -> CreditEntry | None:
+    note = Note(reason="The grant expired.")
+    return _take_back(given, CreditEntry.Kind.EXPIRE, note, if_=Q(expires_at__lte=now))
+
+
+def _take_back(given: CreditGrant, kind: CreditEntry.Kind, note: Note, *, if_: Q) -> CreditEntry | None:
     account = CreditAccount(pk=given.account_id)
 
     def work() -> CreditEntry | None:
         if not move_account(account):  # takes the lock, so that what is left stays what is left
             return None
-        left = CreditGrant.objects.values_list("remaining", flat=True).get(pk=given.pk)
+        left = CreditGrant.objects.filter(if_, pk=given.pk).values_list("remaining", flat=True).first()
         if not left:
             return None
         move_account(account, posted=-left)

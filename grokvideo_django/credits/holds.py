@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 from django.db.models import F, Q
 from django.utils import timezone
 
-from ..exceptions import AlreadyResolved, InsufficientCredits, InvalidAmount
+from ..exceptions import AlreadyResolved, InsufficientCredits, InvalidAmount, KeyConflict
 from ..models import CreditAccount, CreditEntry, CreditGrant
 from .entries import (
+    MAX_REQUEST_KEY_LENGTH,
     Actor,
     Note,
     account_of,
     checked,
+    checked_key,
     move_account,
     move_grants,
     name_of,
@@ -53,6 +55,7 @@ def hold(
         KeyConflict: the key was used for something else.
     """
     checked(amount)
+    checked_key(request_key, limit=MAX_REQUEST_KEY_LENGTH)
     account = account_of(user)
     key = key or new_key("hold")
     note = Note(actor=name_of(actor), reason=reason, request_key=request_key)
@@ -68,15 +71,14 @@ def hold(
         return post(account, CreditEntry.Kind.HOLD, key, note, held_delta=amount, draws=drawn)
 
     def same(entry: CreditEntry) -> bool:
-        return entry.kind == CreditEntry.Kind.HOLD and entry.account_id == account.pk and entry.held_delta == amount
+        whose = (entry.kind, entry.account_id, entry.request_key)
+        return whose == (CreditEntry.Kind.HOLD, account.pk, request_key) and entry.held_delta == amount
 
     try:
         return once(key, work, same=same)
     except InsufficientCredits:
-        existing = find(key)
-        if existing is not None and same(existing):
-            return existing
-        available = CreditAccount.objects.get(pk=account.pk).available
+        current = CreditAccount.objects.filter(pk=account.pk).first()
+        available = 0 if current is None else current.available
         raise InsufficientCredits(needed=amount, available=available) from None
 
 
@@ -131,7 +133,7 @@ def _resolve(held: CreditEntry, kind: CreditEntry.Kind, spent: int, key: str | N
     if held.kind != CreditEntry.Kind.HOLD:
         raise InvalidAmount(f"A {held.kind} cannot be resolved, only a hold can. Nothing was changed.")
     account = CreditAccount(pk=held.account_id)
-    key = key or f"{kind}:{held.pk}"
+    own_key = key or f"{kind}:{held.pk}"
     note = Note(actor=note.actor, reason=note.reason, request_key=held.request_key)
 
     def work() -> CreditEntry:
@@ -147,7 +149,7 @@ def _resolve(held: CreditEntry, kind: CreditEntry.Kind, spent: int, key: str | N
         entry = post(
             account,
             kind,
-            key,
+            own_key,
             note,
             posted_delta=-spent,
             held_delta=-held.held_delta,
@@ -156,13 +158,18 @@ def _resolve(held: CreditEntry, kind: CreditEntry.Kind, spent: int, key: str | N
             resolves=held,
         )
         if lost:
-            _post_expired(account, key, expired, held.request_key)
+            _post_expired(account, expired, held.request_key)
         return entry
 
     def same(entry: CreditEntry) -> bool:
         return entry.kind == kind and entry.resolves_id == held.pk and entry.posted_delta == -spent
 
-    return once(key, work, same=same)
+    try:
+        return once(own_key, work, same=same)
+    except KeyConflict:
+        if key:
+            raise
+        raise AlreadyResolved from None  # captured before, and for another amount
 
 
 def _give_back(held: CreditEntry, amount: int) -> tuple[dict[int, int], dict[int, int]]:
@@ -175,7 +182,7 @@ def _give_back(held: CreditEntry, amount: int) -> tuple[dict[int, int], dict[int
     return live, {grant_id: part for grant_id, part in back.items() if grant_id in dead}
 
 
-def _post_expired(account: CreditAccount, key: str, expired: Mapping[int, int], request_key: str) -> None:
+def _post_expired(account: CreditAccount, expired: Mapping[int, int], request_key: str) -> None:
     """What returned to an expired grant expires at once, visibly: its remainder does not change, the account's does."""
     left_to_post = sum(expired.values())
     for grant_id, part in sorted(expired.items()):
@@ -183,7 +190,7 @@ def _post_expired(account: CreditAccount, key: str, expired: Mapping[int, int], 
         post(
             account,
             CreditEntry.Kind.EXPIRE,
-            f"{key}:expire:{grant_id}",
+            new_key("expire"),
             Note(reason="It came back to a grant that had expired.", request_key=request_key),
             posted_delta=-part,
             later_posted_delta=-left_to_post,

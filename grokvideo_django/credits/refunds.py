@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import Q, Sum
+from django.db.models import Min, Q, Sum
 from django.utils import timezone
 
 from ..exceptions import InvalidAmount, RefundExceedsCapture
@@ -54,20 +54,16 @@ def refund(
     def same(entry: CreditEntry) -> bool:
         return entry.refunds_id == captured.pk and entry.posted_delta == amount
 
-    try:
-        return once(key, work, same=same)
-    except RefundExceedsCapture:
-        existing = CreditEntry.objects.filter(key=key).first()
-        if existing is not None and same(existing):
-            return existing
-        raise
+    return once(key, work, same=same)
 
 
 def _room(captured: CreditEntry) -> list[tuple[int, int]]:
-    """What each grant that paid can take back: what it paid, less what was refunded to it; expired ones nothing."""
+    """What each grant that paid can take back, the last drawn first: what it paid, less what was refunded to it.
+
+    Expired ones take nothing.
+    """
     live = Q(grant__expires_at__isnull=True) | Q(grant__expires_at__gt=timezone.now())
     concerned = Q(entry=captured.resolves_id) | Q(entry=captured.pk) | Q(entry__refunds=captured.pk)
-    sums = (
-        CreditDraw.objects.filter(live, concerned).values("grant_id").annotate(sum=Sum("delta")).order_by("-grant_id")
-    )
+    draws = CreditDraw.objects.filter(live, concerned).values("grant_id")
+    sums = draws.annotate(sum=Sum("delta"), drawn=Min("pk")).order_by("-drawn")
     return [(row["grant_id"], -row["sum"]) for row in sums]

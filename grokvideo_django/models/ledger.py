@@ -10,7 +10,7 @@ For every account, always::
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.conf import settings
 from django.db import models
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from django.contrib.auth.base_user import AbstractBaseUser
+
+M = TypeVar("M", bound=models.Model)
 
 
 class CreditAccountManager(models.Manager["CreditAccount"]):
@@ -127,8 +129,8 @@ class CreditGrant(models.Model):
         return f"{self.amount} ({self.reason or self.get_category_display()})"
 
 
-class CreditEntryQuerySet(models.QuerySet["CreditEntry"]):
-    """Entries are added, never changed."""
+class AppendOnlyQuerySet(models.QuerySet[M]):
+    """Rows are added, never changed."""
 
     def update(self, **kwargs: Any) -> int:  # noqa: ARG002 - Django's signature
         """Refused."""
@@ -139,7 +141,28 @@ class CreditEntryQuerySet(models.QuerySet["CreditEntry"]):
         raise CreditError("Ledger entries are never deleted. Nothing was changed; post a correcting entry instead.")
 
 
-class CreditEntry(models.Model):
+class AppendOnly(models.Model):
+    """A row that is inserted once, and neither changed nor deleted."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Insert only."""
+        if not self._state.adding:
+            raise CreditError("Ledger entries are never changed. Nothing was changed; post a correcting entry instead.")
+        super().save(*args, **{**kwargs, "force_insert": True})
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:  # noqa: ARG002 - Django's signature
+        """Refused."""
+        raise CreditError("Ledger entries are never deleted. Nothing was changed; post a correcting entry instead.")
+
+
+class CreditEntryQuerySet(AppendOnlyQuerySet["CreditEntry"]):
+    """The statement's lines."""
+
+
+class CreditEntry(AppendOnly):
     """One line of an account's statement. Append-only: ``resolves`` points back, nothing is ever edited."""
 
     class Kind(models.TextChoices):
@@ -183,23 +206,15 @@ class CreditEntry(models.Model):
         """What it did, by how much."""
         return f"{self.kind} {self.posted_delta:+} posted, {self.held_delta:+} held"
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Insert only."""
-        if not self._state.adding:
-            raise CreditError("Ledger entries are never changed. Nothing was changed; post a correcting entry instead.")
-        super().save(*args, **kwargs)
 
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:  # noqa: ARG002 - Django's signature
-        """Refused."""
-        raise CreditError("Ledger entries are never deleted. Nothing was changed; post a correcting entry instead.")
-
-
-class CreditDraw(models.Model):
+class CreditDraw(AppendOnly):
     """What one entry did to what is left of one grant: a hold draws (negative), a release gives back (positive)."""
 
     entry = models.ForeignKey(CreditEntry, models.PROTECT, verbose_name=_("entry"), related_name="draws")
     grant = models.ForeignKey(CreditGrant, models.PROTECT, verbose_name=_("grant"), related_name="draws")
     delta = models.BigIntegerField(_("remaining"))
+
+    objects = AppendOnlyQuerySet["CreditDraw"].as_manager()
 
     class Meta:
         verbose_name = _("draw")

@@ -12,7 +12,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.files.storage import Storage, storages
 from django.core.validators import MaxValueValidator, MinValueValidator, URLValidator
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -63,9 +63,13 @@ class VideoRequestQuerySet(models.QuerySet["VideoRequest"]):
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Only drafts and ended requests can be deleted: money hangs on the others."""
-        if self.filter(status__in=VideoRequest.UNDELETABLE).exists():
-            raise InvalidTransition(UNDELETABLE_MESSAGE)
-        return super().delete()
+        with transaction.atomic(using=self.db):
+            self.order_by().update(updated_at=F("updated_at"))  # locks the rows: none is started meanwhile
+            if self.filter(status__in=VideoRequest.UNDELETABLE).exists():
+                raise InvalidTransition(UNDELETABLE_MESSAGE)
+            return super().delete()
+
+    delete.queryset_only = True  # type: ignore[attr-defined]  # no ``VideoRequest.objects.delete()``
 
 
 UNDELETABLE_MESSAGE = (
@@ -324,14 +328,20 @@ class VideoRequest(models.Model):
         """
         if self.operation == self.Operation.TEXT and self.has_image:
             self.operation = self.Operation.IMAGE
-        if self.owner is not None and not self.owner_name:
+        if self.owner is not None:
             self.owner_name = self.owner.get_username()[:255]
-        if self._state.adding or update_fields is not None:
+        if update_fields is not None:
             super().save(*args, update_fields=update_fields, **kwargs)
             return
-        with transaction.atomic(using=kwargs.get("using") or self._state.db):
+        if self._state.adding:
+            # A new instance with the key of an old row would otherwise overwrite all of that row.
+            kwargs.setdefault("force_insert", not kwargs.get("force_update"))
+            super().save(*args, **kwargs)
+            return
+        using = kwargs.get("using") or self._state.db
+        with transaction.atomic(using=using):
             # Writing first takes the row's lock (and SQLite's), so nothing can start it until the content is saved.
-            draft = VideoRequest.objects.filter(pk=self.pk, status=self.Status.DRAFT)
+            draft = VideoRequest.objects.using(using).filter(pk=self.pk, status=self.Status.DRAFT)
             if not draft.update(updated_at=timezone.now()):
                 raise InvalidTransition(
                     "This request was started in the meantime, so its content can no longer be changed. "
@@ -345,9 +355,13 @@ class VideoRequest(models.Model):
         Raises:
             InvalidTransition: it is under way. Nothing was deleted.
         """
-        if VideoRequest.objects.filter(pk=self.pk, status__in=self.UNDELETABLE).exists():
-            raise InvalidTransition(UNDELETABLE_MESSAGE)
-        return super().delete(*args, **kwargs)
+        using = kwargs.get("using") or self._state.db
+        rows = VideoRequest.objects.using(using).filter(pk=self.pk)
+        with transaction.atomic(using=using):
+            rows.update(updated_at=F("updated_at"))  # locks the row: nobody starts it meanwhile
+            if rows.filter(status__in=self.UNDELETABLE).exists():
+                raise InvalidTransition(UNDELETABLE_MESSAGE)
+            return super().delete(*args, **kwargs)
 
     @property
     def key(self) -> str:
