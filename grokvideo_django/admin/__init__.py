@@ -1,0 +1,7 @@
+"""The admin: plain pages over the models; whatever changes something calls ``services`` or ``credits``."""
+
+from .gateway import GatewayStateAdmin
+from .ledger import CreditAccountAdmin, CreditEntryAdmin, CreditGrantAdmin
+from .requests import VideoRequestAdmin
+
+__all__ = ["CreditAccountAdmin", "CreditEntryAdmin", "CreditGrantAdmin", "GatewayStateAdmin", "VideoRequestAdmin"]

@@ -1,0 +1,51 @@
+"""What the admins share: typed bases, and pages that only show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.admin import ModelAdmin, TabularInline
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import PermissionsMixin
+
+from ..models import CreditAccount, CreditEntry, CreditGrant, GatewayState, VideoRequest, VideoRequestEvent
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    RequestModelAdmin = ModelAdmin[VideoRequest]
+    AccountModelAdmin = ModelAdmin[CreditAccount]
+    EntryModelAdmin = ModelAdmin[CreditEntry]
+    GrantModelAdmin = ModelAdmin[CreditGrant]
+    GatewayModelAdmin = ModelAdmin[GatewayState]
+    EventInline = TabularInline[VideoRequestEvent, VideoRequest]
+else:
+    RequestModelAdmin = AccountModelAdmin = EntryModelAdmin = GrantModelAdmin = GatewayModelAdmin = ModelAdmin
+    EventInline = TabularInline
+
+
+def may(request: HttpRequest, permission: str) -> bool:
+    """Whether the user has a permission of this app; False for a user model without permissions."""
+    user = request.user
+    return isinstance(user, PermissionsMixin) and user.is_active and user.has_perm(f"grokvideo.{permission}")
+
+
+def actor_of(request: HttpRequest) -> AbstractBaseUser | None:
+    """Who does it, for the record."""
+    return request.user if isinstance(request.user, AbstractBaseUser) else None
+
+
+class ReadOnly:
+    """Nobody adds, changes or deletes here. The money's rows are written by ``credits`` alone."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """No."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """No."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """No."""
+        return False

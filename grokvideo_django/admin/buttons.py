@@ -1,0 +1,217 @@
+"""The buttons of a request: a POST each, on an address of its own. Opened with GET they change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from django.contrib import messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import F
+from django.http import HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.translation import gettext as _
+
+from .. import services, transactions
+from ..exceptions import GrokVideoError, InvalidTransition, QuoteChanged
+from ..models import VideoRequest
+from . import explaining
+from .bases import RequestModelAdmin, actor_of, may
+from .resolving import ResolveForm
+from .telling import in_words, tell
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+    from django.urls import URLPattern
+
+Status = VideoRequest.Status
+
+
+class Buttons(RequestModelAdmin):
+    """Generate, retry, cancel and resolve."""
+
+    def get_urls(self) -> list[URLPattern]:
+        """Before Django's own, which take any text for a key."""
+        views: dict[str, Callable[[HttpRequest, str], HttpResponseBase]] = {
+            "generate": self.generate_view,
+            "retry": self.retry_view,
+            "cancel": self.cancel_view,
+            "resolve": self.resolve_view,
+        }
+        own = [
+            path(f"<path:object_id>/{name}/", self.admin_site.admin_view(view), name=f"grokvideo_videorequest_{name}")
+            for name, view in views.items()
+        ]
+        return own + super().get_urls()
+
+    def change_url(self, obj: VideoRequest) -> str:
+        """A request's page."""
+        return reverse("admin:grokvideo_videorequest_change", args=[obj.pk], current_app=self.admin_site.name)
+
+    def generate_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Start a draft for the price that was shown."""
+
+        def work(obj: VideoRequest) -> VideoRequest:
+            self.start_and_tell(request, obj)
+            return obj
+
+        return self._press(request, object_id, self.has_add_permission(request), work)
+
+    def retry_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """The same again as a new request, once however often it is pressed."""
+
+        def work(obj: VideoRequest) -> VideoRequest:
+            check_price(obj, shown(request))
+            again = retry_once(obj, request, seen=_number(request, "retries"))
+            words = _("Made again as a new request; %(price)s are held.")
+            messages.success(request, words % {"price": in_words(again.quoted_credits or 0)})
+            return again
+
+        return self._press(request, object_id, self.has_add_permission(request), work)
+
+    def cancel_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Cancel, or ask the gateway to."""
+
+        def work(obj: VideoRequest) -> VideoRequest:
+            services.cancel(obj, actor=actor_of(request))
+            if obj.status == Status.CANCELED:
+                messages.success(request, _("Canceled. It cost nothing; what was held is available again."))
+            else:
+                messages.info(
+                    request,
+                    _(
+                        "The gateway is asked to cancel it. If it agrees, it costs nothing; if it is too late, the "
+                        "video is finished, kept and charged."
+                    ),
+                )
+            return obj
+
+        return self._press(request, object_id, self.may_touch(request), work)
+
+    def resolve_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """A manager decides about a request whose fate is unknown. GET shows what there is to decide."""
+        if not may(request, "change_all"):
+            raise PermissionDenied
+        obj = self.get_object(request, unquote(object_id))
+        if obj is None or obj.status != Status.IN_DOUBT:
+            return self._press(request, object_id, True, _not_in_doubt)
+        form = ResolveForm(obj, request.POST if request.method == "POST" else None)
+        if not form.is_valid():
+            return self._resolve_page(request, obj, form)
+
+        def work(doubtful: VideoRequest) -> VideoRequest:
+            form.resolve(doubtful, actor=actor_of(request))
+            messages.success(request, form.done)
+            return doubtful
+
+        return self._press(request, object_id, True, work)
+
+    def _resolve_page(self, request: HttpRequest, obj: VideoRequest, form: ResolveForm) -> HttpResponseBase:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Decide about a request in doubt"),
+            "subtitle": str(obj),
+            "opts": self.opts,
+            "original": obj,
+            "form": form,
+            "media": self.media + form.media,
+            "back_url": self.change_url(obj),
+            "lines": [
+                *explaining.in_doubt(obj),
+                obj.error_message,
+                _("Gateway job: %(id)s") % {"id": obj.gateway_job_id or _("none is known")},
+            ],
+            "button": _("Decide"),
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, "grokvideo/admin/form_page.html", context)
+
+    def _press(
+        self, request: HttpRequest, object_id: str, allowed: bool, work: Callable[[VideoRequest], VideoRequest]
+    ) -> HttpResponseBase:
+        """What every button shares: the row must be visible, the user allowed, and the method POST."""
+        obj = self.get_object(request, unquote(object_id))
+        if obj is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]
+        if not allowed:
+            raise PermissionDenied
+        if request.method == "POST":
+            try:
+                obj = work(obj)
+            except GrokVideoError as error:
+                tell(request, error)
+        return HttpResponseRedirect(self.change_url(obj))
+
+    def may_touch(self, request: HttpRequest) -> bool:
+        """Whether the user may change requests at all; which ones is a matter of the queryset."""
+        return super().has_change_permission(request)
+
+    def start_and_tell(self, request: HttpRequest, obj: VideoRequest, *, before: str = "") -> bool:
+        """Start a draft for the price on the page, and say what came of it. ``before`` opens a message of refusal."""
+        try:
+            start_once(obj, request)
+        except GrokVideoError as error:
+            tell(request, error, before=before)
+            return False
+        words = _("Started. %(price)s are held until the video is stored; you can close this page.")
+        messages.success(request, words % {"price": in_words(obj.quoted_credits or 0)})
+        return True
+
+
+def start_once(obj: VideoRequest, request: HttpRequest) -> None:
+    """Start a draft, for the price on the page.
+
+    Raises:
+        GrokVideoError: it was not started; says why.
+    """
+    expected = shown(request)
+    if obj.is_draft:
+        check_price(obj, expected)
+    services.start(obj, actor=actor_of(request), expected_credits=expected)
+
+
+def check_price(obj: VideoRequest, expected: int | None) -> None:
+    """Refuse a price that was not shown, also when the page showed none at all.
+
+    Raises:
+        QuoteChanged: it is another one; ``expected`` is 0 if there was none.
+    """
+    actual = services.quote(obj)
+    if expected != actual:
+        raise QuoteChanged(expected=expected or 0, actual=actual)
+
+
+def retry_once(obj: VideoRequest, request: HttpRequest, *, seen: int | None) -> VideoRequest:
+    """Retry, unless there are more retries by now than the page knew of.
+
+    Raises:
+        InvalidTransition: somebody was faster, or the request cannot be made again.
+    """
+
+    def work() -> VideoRequest:
+        # An UPDATE that changes nothing takes the row's lock on every database: two presses come one after the other.
+        VideoRequest.objects.filter(pk=obj.pk).update(updated_at=F("updated_at"))
+        if obj.retries.count() != seen:
+            raise InvalidTransition(
+                _("It was made again already; the new request is linked below. Nothing was charged now.")
+            )
+        return services.retry(obj, actor=actor_of(request))
+
+    return transactions.run(work)
+
+
+def shown(request: HttpRequest) -> int | None:
+    """The price that the page showed."""
+    return _number(request, "expected_credits")
+
+
+def _number(request: HttpRequest, name: str) -> int | None:
+    text = request.POST.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def _not_in_doubt(_obj: VideoRequest) -> VideoRequest:
+    raise InvalidTransition(_("It is not in doubt any more, so there is nothing to decide. Nothing was changed."))

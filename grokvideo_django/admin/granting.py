@@ -1,0 +1,68 @@
+"""Giving credits by hand."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+from django import forms
+from django.contrib.admin.widgets import AdminTextInputWidget
+from django.utils.translation import gettext_lazy as _
+
+from .. import credits
+from ..exceptions import GrokVideoError
+from .fields import user_field
+from .forms import as_key
+
+if TYPE_CHECKING:
+    from django.contrib.admin import AdminSite
+    from django.http import HttpRequest
+
+    from ..credits.entries import Actor
+    from ..models import CreditEntry
+
+MOST: Final = 1_000_000_000
+MOMENT: Final = "%Y-%m-%dT%H:%M"
+
+
+class GrantForm(forms.Form):
+    """Whom, how much, why. The hidden key grants once, however often the form is sent."""
+
+    amount = forms.IntegerField(label=_("credits"), min_value=1, max_value=MOST)
+    reason = forms.CharField(
+        label=_("reason"), max_length=255, widget=AdminTextInputWidget, help_text=_("Shown on the user's statement.")
+    )
+    expires_at = forms.DateTimeField(
+        label=_("expires"),
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MOMENT),
+        help_text=_("What is left then expires. Empty: never."),
+    )
+    key = forms.CharField(widget=forms.HiddenInput, required=False)
+
+    field_order = ("user", "amount", "reason", "expires_at", "key")
+
+    def __init__(self, request: HttpRequest, site: AdminSite, data: Any = None, *, user: str = "") -> None:
+        super().__init__(data, initial={"user": user, "key": str(uuid.uuid4())}, label_suffix="")
+        self.fields["user"] = user_field(request, site, label=_("user"))
+        self.order_fields(self.field_order)
+
+    def clean_key(self) -> str:
+        """One of ours, whatever was sent."""
+        return f"admin-grant:{as_key(self.cleaned_data['key']) or uuid.uuid4()}"
+
+    def grant(self, *, actor: Actor) -> CreditEntry | None:
+        """Do it; None if the ledger refuses, which the form then says."""
+        data = self.cleaned_data
+        try:
+            return credits.grant(
+                data["user"],
+                data["amount"],
+                reason=data["reason"],
+                key=data["key"],
+                expires_at=data["expires_at"],
+                actor=actor,
+            )
+        except GrokVideoError as error:
+            self.add_error(None, str(error))
+            return None

@@ -1,0 +1,194 @@
+"""Accounts, grants and entries: shown to those whose they are, and to those who may see everybody's."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import F, OuterRef, Subquery, Sum
+from django.db.models.functions import Coalesce
+from django.http import HttpResponseRedirect
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from ..models import CreditAccount, CreditEntry, CreditGrant
+from .bases import AccountModelAdmin, EntryModelAdmin, GrantModelAdmin, ReadOnly, actor_of, may
+from .granting import GrantForm
+from .telling import in_words
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+    from django.urls import URLPattern
+    from django.utils.safestring import SafeString
+
+LAST: Final = 20
+
+
+def sees_all(request: HttpRequest) -> bool:
+    """Whether the user sees everybody's credits: to watch the usage, or to grant."""
+    return may(request, "view_usage") or may(request, "grant")
+
+
+class Ledger(ReadOnly):
+    """Visible to all who may generate or see the model; their own rows only, unless they may see all."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """One's own credits are no secret to whoever spends them."""
+        shown = super().has_view_permission(request, obj)  # type: ignore[misc]
+        return bool(shown or sees_all(request) or may(request, "add_videorequest"))
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """As for viewing."""
+        return self.has_view_permission(request)
+
+
+@admin.register(CreditAccount)
+class CreditAccountAdmin(Ledger, AccountModelAdmin):
+    """Balances, and the form that grants."""
+
+    list_display = ("name", "posted", "held", "available", "entries_link")
+    list_select_related = ("user",)
+    search_fields = ("user_name", "user_key")
+    fields = readonly_fields = ("name", "posted", "held", "available", "created_at", "last_entries")
+
+    class Media:
+        css = {"all": ("grokvideo/admin.css",)}
+
+    def get_urls(self) -> list[URLPattern]:
+        """Before Django's own, which take any text for a key."""
+        view = self.admin_site.admin_view(self.grant_view)
+        return [path("grant/", view, name="grokvideo_creditaccount_grant"), *super().get_urls()]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CreditAccount]:
+        """With what can be spent, in the same query."""
+        rows = super().get_queryset(request)
+        if not sees_all(request):
+            rows = rows.filter(user_key=str(request.user.pk))
+        gone = CreditGrant.objects.filter(account=OuterRef("pk"), expires_at__lte=timezone.now(), remaining__gt=0)
+        left = gone.order_by().values("account").annotate(left=Sum("remaining")).values("left")
+        return rows.annotate(spendable=F("posted") - F("held") - Coalesce(Subquery(left), 0))
+
+    @admin.display(description=gettext_lazy("user"), ordering="user_name")
+    def name(self, obj: CreditAccount) -> str:
+        """The user's name now, or what it was."""
+        return obj.user.get_username() if obj.user is not None else str(obj)
+
+    @admin.display(description=gettext_lazy("available"), ordering="spendable")
+    def available(self, obj: CreditAccount) -> int:
+        """Posted, less what is held and what has expired."""
+        return int(getattr(obj, "spendable", 0))
+
+    @admin.display(description=gettext_lazy("entries"))
+    def entries_link(self, obj: CreditAccount) -> SafeString:
+        """To the statement."""
+        return format_html('<a href="{}">{}</a>', self._entries_url(obj), _("Statement"))
+
+    @admin.display(description=gettext_lazy("last entries"))
+    def last_entries(self, obj: CreditAccount) -> SafeString:
+        """The newest, with a link to all."""
+        entries = list(obj.entries.all()[:LAST])
+        return render_to_string("grokvideo/admin/entries.html", {"entries": entries, "url": self._entries_url(obj)})
+
+    def _entries_url(self, obj: CreditAccount) -> str:
+        url = reverse("admin:grokvideo_creditentry_changelist", current_app=self.admin_site.name)
+        return f"{url}?account__id__exact={obj.pk}"
+
+    def _list_url(self) -> str:
+        return reverse("admin:grokvideo_creditaccount_changelist", current_app=self.admin_site.name)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """With the button to the form, for those who may grant."""
+        return super().changelist_view(request, {"grokvideo_can_grant": may(request, "grant"), **(extra_context or {})})
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """With the button to the form, for those who may grant."""
+        context = {"grokvideo_can_grant": may(request, "grant"), **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    def grant_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Give credits. GET shows the form."""
+        if not may(request, "grant"):
+            raise PermissionDenied
+        data = request.POST if request.method == "POST" else None
+        form = GrantForm(request, self.admin_site, data, user=request.GET.get("user", ""))
+        entry = form.grant(actor=actor_of(request)) if form.is_valid() else None
+        if entry is None:
+            return self._grant_page(request, form)
+        words = _("%(user)s was granted %(price)s.")
+        messages.success(request, words % {"user": entry.account, "price": in_words(entry.posted_delta)})
+        url = reverse("admin:grokvideo_creditaccount_change", args=[entry.account_id], current_app=self.admin_site.name)
+        return HttpResponseRedirect(url)
+
+    def _grant_page(self, request: HttpRequest, form: GrantForm) -> HttpResponseBase:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Grant credits"),
+            "opts": self.opts,
+            "form": form,
+            "media": self.media + form.media,
+            "back_url": self._list_url(),
+            "button": _("Grant"),
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, "grokvideo/admin/form_page.html", context)
+
+
+@admin.register(CreditEntry)
+class CreditEntryAdmin(Ledger, EntryModelAdmin):
+    """The statement: append-only, so only shown."""
+
+    list_display = (
+        "created_at", "account", "kind", "posted_delta", "held_delta", "posted_after", "held_after", "reason", "actor",
+    )  # fmt: skip
+    list_filter = ("kind", "created_at")
+    list_select_related = ("account",)
+    search_fields = ("account__user_name", "request_key", "reason", "actor", "key")
+    show_full_result_count = False
+    fields = readonly_fields = (
+        "created_at", "account", "kind", "posted_delta", "held_delta", "posted_after", "held_after", "reason", "actor",
+        "request_link", "resolves", "refunds", "key",
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CreditEntry]:
+        """One's own, or all."""
+        rows = super().get_queryset(request)
+        return rows if sees_all(request) else rows.filter(account__user_key=str(request.user.pk))
+
+    @admin.display(description=gettext_lazy("request"))
+    def request_link(self, obj: CreditEntry) -> str | SafeString:
+        """To the request that the key means, if it means one."""
+        try:
+            uuid.UUID(obj.request_key)
+        except ValueError:
+            return obj.request_key or "-"
+        url = reverse("admin:grokvideo_videorequest_changelist", current_app=self.admin_site.name)
+        return format_html('<a href="{}?uuid={}">{}</a>', url, obj.request_key, obj.request_key)
+
+
+@admin.register(CreditGrant)
+class CreditGrantAdmin(Ledger, GrantModelAdmin):
+    """What was given, and what is left of it."""
+
+    list_display = ("created_at", "account", "amount", "remaining", "category", "expires_at", "reason", "actor")
+    list_filter = ("category", "expires_at")
+    list_select_related = ("account",)
+    search_fields = ("account__user_name", "reason", "actor")
+    fields = readonly_fields = (
+        "created_at", "account", "amount", "remaining", "category", "priority", "expires_at", "reason", "actor",
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CreditGrant]:
+        """One's own, or all."""
+        rows = super().get_queryset(request)
+        return rows if sees_all(request) else rows.filter(account__user_key=str(request.user.pk))

@@ -1,0 +1,226 @@
+"""Video requests in the admin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin import RelatedOnlyFieldListFilter
+from django.contrib.admin.utils import unquote
+from django.contrib.auth import get_user_model
+from django.db import IntegrityError
+from django.http import HttpResponseRedirect
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from ..exceptions import GrokVideoError
+from ..models import VideoRequest
+from ..models.requests import UNDELETABLE_MESSAGE
+from . import pages
+from .actions import delete_selected, generate_selected
+from .bases import may
+from .buttons import Buttons
+from .facts import Facts
+from .forms import SentBefore, VideoRequestForm, as_key
+from .history import HistoryInline
+
+if TYPE_CHECKING:
+    from django.contrib.admin.options import InlineModelAdmin
+    from django.db.models import QuerySet
+    from django.http import HttpRequest, HttpResponse
+
+OWNER_FILTER: Final = ("owner", RelatedOnlyFieldListFilter)
+
+
+class Continue(HttpResponseRedirect):
+    """To the page of a draft that was just saved, and is to be started once the saving is committed."""
+
+    def __init__(self, url: str, saved: VideoRequest) -> None:
+        super().__init__(url)
+        self.saved = saved
+
+
+@admin.register(VideoRequest)
+class VideoRequestAdmin(Facts, Buttons):
+    """Drafts can be edited; whatever has been started is shown, with what can still be done about it."""
+
+    form = VideoRequestForm
+    list_display = ("thumbnail", "prompt_start", "state", "owner_name", "cost", "age")
+    list_display_links = ("thumbnail", "prompt_start")
+    list_filter = ("status", "resolution", OWNER_FILTER, "created_at")
+    list_select_related = ("owner",)
+    search_fields = ("prompt", "gateway_job_id", "owner_name")
+    search_help_text = gettext_lazy("Searches the prompt, the gateway's job id and the owner's name.")
+    actions = (generate_selected, delete_selected)
+    list_per_page = 50
+
+    class Media:
+        css = {"all": ("grokvideo/admin.css",)}
+
+    # What is shown to whom
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[VideoRequest]:
+        """One's own, or all with ``change_all``."""
+        return VideoRequest.objects.visible_to(request.user)
+
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        """Owners are of use to those only who see several."""
+        everything = super().get_list_filter(request)
+        return everything if may(request, "change_all") else [item for item in everything if item != OWNER_FILTER]
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        """The owner's name as it is now, too, whatever the user model calls it."""
+        return [*super().get_search_fields(request), f"owner__{get_user_model().USERNAME_FIELD}"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: VideoRequest | None = None) -> Any:
+        """A form for drafts, facts for the rest."""
+        if obj is not None and not self.has_change_permission(request, obj):
+            return self.facts_of(obj)
+        who = ["owner"] if may(request, "change_all") else []
+        return [
+            (None, {"fields": [*who, "prompt", "duration_seconds", "aspect_ratio", "resolution", "mode"]}),
+            (gettext_lazy("From an image"), {"fields": ["image", "image_url"], "classes": ["collapse"]}),
+            (
+                gettext_lazy("Where the video goes"),
+                {"fields": ["attach_to", "target_object_id"], "classes": ["collapse"]},
+            ),
+        ]
+
+    def get_form(
+        self, request: HttpRequest, obj: VideoRequest | None = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm[VideoRequest]]:
+        """The draft's form knows who fills it in."""
+        if obj is not None and not self.has_change_permission(request, obj):
+            return super().get_form(request, obj, change=change, **{**kwargs, "form": forms.ModelForm})
+        made = super().get_form(request, obj, change=change, **kwargs)
+        if issubclass(made, VideoRequestForm):
+            made.http_request, made.site = request, self.admin_site
+        return made
+
+    def get_inlines(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        obj: VideoRequest | None,
+    ) -> list[type[InlineModelAdmin[Any, Any]]]:
+        """A draft has no history."""
+        return [] if obj is None or obj.is_draft else [HistoryInline]
+
+    # Who may do what
+
+    def has_view_permission(self, request: HttpRequest, obj: VideoRequest | None = None) -> bool:
+        """Own rows, or all with ``change_all``."""
+        return super().has_view_permission(request, obj) and self._is_theirs(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: VideoRequest | None = None) -> bool:
+        """Drafts."""
+        allowed = super().has_change_permission(request, obj) and self._is_theirs(request, obj)
+        return allowed and (obj is None or obj.is_draft)
+
+    def has_delete_permission(self, request: HttpRequest, obj: VideoRequest | None = None) -> bool:
+        """Drafts and ended requests."""
+        allowed = super().has_delete_permission(request, obj) and self._is_theirs(request, obj)
+        return allowed and (obj is None or obj.status not in VideoRequest.UNDELETABLE)
+
+    def _is_theirs(self, request: HttpRequest, obj: VideoRequest | None) -> bool:
+        return obj is None or obj.owner_id == request.user.pk or may(request, "change_all")
+
+    # Saving, and generating
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Save in Django's transaction, and start only after it; a form that comes twice does its work once."""
+        if request.method == "POST" and object_id is not None:
+            started = self._started_meanwhile(request, object_id)
+            if started is not None:
+                return started
+        try:
+            response = super().changeform_view(request, object_id, form_url, extra_context)
+        except SentBefore as twice:
+            return self._sent_before(request, twice.made)
+        except GrokVideoError as error:
+            messages.error(request, str(error))
+            return HttpResponseRedirect(request.get_full_path())
+        except IntegrityError:
+            made = self._made_by(request)  # two at the very same time: the other one was faster
+            if made is None:
+                raise
+            return self._sent_before(request, made)
+        if isinstance(response, Continue):
+            self.start_and_tell(request, response.saved, before=_("The draft is saved."))
+        return response
+
+    def _started_meanwhile(self, request: HttpRequest, object_id: str) -> HttpResponse | None:
+        obj = self.get_object(request, unquote(object_id))
+        if obj is None or obj.is_draft or not self.has_view_permission(request, obj):
+            return None
+        words = _("It was started before (%(status)s), so nothing was saved, and nothing was charged again.")
+        messages.info(request, words % {"status": obj.get_status_display()})
+        return HttpResponseRedirect(self.change_url(obj))
+
+    def _sent_before(self, request: HttpRequest, made: VideoRequest) -> HttpResponse:
+        words = _("This form was sent twice. It made one request, which is this one; nothing was charged again.")
+        messages.info(request, words)
+        return HttpResponseRedirect(self.change_url(made))
+
+    def _made_by(self, request: HttpRequest) -> VideoRequest | None:
+        key = as_key(request.POST.get("form_key", ""))
+        return None if key is None else self.get_queryset(request).filter(uuid=key).first()
+
+    def response_add(self, request: HttpRequest, obj: VideoRequest, post_url_continue: Any = None) -> HttpResponse:
+        """On to the start, if that was pressed."""
+        if self._is_generating(request):
+            return Continue(self.change_url(obj), obj)
+        return super().response_add(request, obj, post_url_continue)
+
+    def response_change(self, request: HttpRequest, obj: VideoRequest) -> HttpResponse:
+        """On to the start, if that was pressed."""
+        if self._is_generating(request):
+            return Continue(self.change_url(obj), obj)
+        return super().response_change(request, obj)
+
+    def _is_generating(self, request: HttpRequest) -> bool:
+        return "_generate" in request.POST and "_popup" not in request.POST and self.has_add_permission(request)
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: VideoRequest | None = None,
+    ) -> HttpResponse:
+        """The price, the buttons, and the page's own reloading."""
+        form = context["adminform"].form
+        may_generate = self.has_add_permission(request)
+        if isinstance(form, VideoRequestForm):
+            payer = form.instance.owner or request.user
+            context["grokvideo_price"] = pages.price(form.instance, payer, is_valid=not form.errors)
+            context["grokvideo_can_generate"] = may_generate and not context["is_popup"]
+        if obj is not None:
+            context["grokvideo_buttons"] = list(
+                pages.buttons(obj, self.admin_site.name, may_generate=may_generate, may_change=self.may_touch(request))
+            )
+            context["grokvideo_reload"] = pages.reload_seconds(request, obj)
+            context["grokvideo_can_resolve"] = obj.status == obj.Status.IN_DOUBT and may(request, "change_all")
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    # Deleting
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
+        """A request that is under way says so instead of 403."""
+        obj = self.get_object(request, unquote(object_id))
+        if obj is not None and obj.status in VideoRequest.UNDELETABLE and self.has_view_permission(request, obj):
+            messages.error(request, UNDELETABLE_MESSAGE)
+            return HttpResponseRedirect(self.change_url(obj))
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except GrokVideoError as error:
+            messages.error(request, str(error))
+            return HttpResponseRedirect(request.get_full_path())
