@@ -108,7 +108,8 @@ def ring() -> bool:
     except RedisError as error:
         log.warning("Redis cannot be reached (%s); cron or the next start brings the next tick.", error)
         return False
-    return _enqueue(TICK, timeout_seconds=TICK_SECONDS, ttl_seconds=BELL_SECONDS)
+    # It outlives the bell: behind a long job of somebody else it is all that goes on polling.
+    return _enqueue(TICK, timeout_seconds=TICK_SECONDS)
 
 
 def ring_on_commit() -> None:
@@ -159,11 +160,11 @@ class Bell:
             for job_id, job in zip(ids, jobs, strict=True):
                 if job is None:
                     queue.remove(job_id)  # its time to live is over; only the id is left
-                elif _is_tick(job):
+                elif not _is_tick(job):
+                    other = True
+                elif queue.connection.lrem(queue.key, 1, job_id):  # else another worker has just taken it
                     job.delete()
                     ticks = True
-                else:
-                    other = True
             if ticks:
                 self.clear()  # or the successor's ring would count as answered by what was just removed
         except RedisError:

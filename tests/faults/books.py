@@ -1,4 +1,4 @@
-"""Whether everything agrees at the end: the ledger with itself, the ledger with the requests, the files with the rows."""
+"""Whether everything agrees at the end: the ledger with itself and with the requests, the files with the rows."""
 
 from __future__ import annotations
 

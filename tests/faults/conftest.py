@@ -103,7 +103,9 @@ class Site:
 
     def assert_settled(self, *, seconds: float = 20) -> None:
         """Books agree; no plan, no file and no lease is left behind. A healthy worker and a cron must be running."""
-        self.wait_for("the sweep", lambda: not PlannedFile.objects.exists() and not books.stray_files(), seconds=seconds)
+        self.wait_for(
+            "the sweep", lambda: not PlannedFile.objects.exists() and not books.stray_files(), seconds=seconds
+        )
         self.wait_for("leases given back", lambda: not books.leases(), seconds=seconds, pause=0.01)
         books.assert_books_agree()
         books.assert_nothing_left()
@@ -121,6 +123,10 @@ class Site:
     def posts(self, request: VideoRequest) -> int:
         """How many paid POSTs of this request the gateway accepted."""
         return sum(accepted.idempotency_key == request.key for accepted in self.sandbox.accepted)
+
+    def busy(self) -> bool:
+        """Whether a job is running."""
+        return any(process.horses() for process in self.fleet.processes)
 
     def ticks(self) -> int:
         """How many ticks have begun so far."""
@@ -177,7 +183,7 @@ def outcome(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """The table crash point × outcome."""
+    """The table of crash points and outcomes."""
     outcomes = config.stash.get(OUTCOMES, [])
     if not outcomes:
         return
