@@ -17,6 +17,7 @@ class Kind(StrEnum):
     CREATE = "create"
     JOB = "job"
     SNAPSHOT = "snapshot"
+    PENDING = "pending"
     RESULT = "result"
     FAILURE = "failure"
     READ = "read"
@@ -116,9 +117,15 @@ VOCABULARY: dict[str, Word] = {
     **_words(
         Kind.SNAPSHOT,
         {
-            "created-at": "created_at and updated_at in place of created",
+            "created-at": "created_at and updated_at in place of created, also in the answer to the POST",
+        },
+        decides=False,
+    ),
+    **_words(
+        Kind.PENDING,
+        {
             "status": ("this word in place of queued or processing", Takes.TEXT, "thinking"),
-            "no-status": "no status while pending",
+            "no-status": "no status",
         },
         decides=False,
     ),

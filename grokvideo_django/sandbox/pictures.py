@@ -22,6 +22,8 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 OVERSCAN = 1.12
 """The background is so much larger than the frame, which drifts over it."""
+DRAWN_CHARACTERS = 1500
+"""More than fits at the smallest size."""
 FONTS = ("DejaVuSans-Bold.ttf", "Arial Bold.ttf", "arialbd.ttf")
 """Sought on the system, for scripts that Pillow's own font lacks; that one is used where none is found."""
 
@@ -61,7 +63,7 @@ class Scene:
     def _draw_prompt(self) -> Overlay:
         """The prompt in the middle, as large as it fits, on a soft shadow."""
         clip, unit = self.clip, self._unit
-        text = without_markers(clip.prompt) or "…"
+        text = without_markers(clip.prompt)[:DRAWN_CHARACTERS] or "…"
         font, block = _fit(text, clip.width - round(84 * unit), round(clip.height * 0.6), unit)
         gap, middle = round(8 * unit), (clip.width / 2, clip.height / 2)
 

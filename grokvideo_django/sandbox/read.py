@@ -53,7 +53,8 @@ def read(world: World, request: Request, job_id: str) -> Answer:
 
 def _full(world: World, job: Job, host: str, now: float) -> dict[str, Any]:
     status = job.status(now)
-    body = snapshot(job, status, world.take(Kind.SNAPSHOT, job))
+    pending = [] if status in TERMINAL else world.take(Kind.PENDING, job)
+    body = snapshot(job, status, [*world.take(Kind.SNAPSHOT, job), *pending])
     if status == "completed":
         url = world.media_url(host, job, world.options.link_seconds)
         body |= result(job, url, world.take(Kind.RESULT, job))

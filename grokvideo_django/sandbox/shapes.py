@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from grokvideo_django.sandbox.jobs import TERMINAL, Job
+from grokvideo_django.sandbox.jobs import Job
 from grokvideo_django.sandbox.orders import ASPECT_RATIOS, MODEL, RESOLUTIONS
 
 if TYPE_CHECKING:
@@ -35,11 +35,10 @@ def snapshot(job: Job, status: str, faults: Iterable[Fault] = ()) -> dict[str, A
     """What both the POST and a read answer with; the result or the error of an ended job come on top."""
     words = {fault.name: fault.value for fault in faults}
     created = int(job.accepted.at)
+    status = words.get("status") or status
     body: dict[str, Any] = {"id": job.id, "status": status, "model": job.order.model, "modality": "video"}
-    if status not in TERMINAL:
-        body["status"] = words.get("status", status)
-        if "no-status" in words:
-            del body["status"]
+    if "no-status" in words:
+        del body["status"]
     if "created-at" in words:
         return {**body, "created_at": created, "updated_at": int(max(job.starts_at, created))}
     return {**body, "created": created}

@@ -18,6 +18,8 @@ def test_models(api: Api) -> None:
     assert api.http.get("/models/xai%2Fgrok-imagine-video").json() == model
     assert api.http.get(f"/models/{model['id']}/schema").json() == model["schema"]
     assert api.http.get("/models/xai/other").status_code == 404
+    assert api.http.get("/models", params={"modality": "video", "provider": "xai"}).json()["data"] == [model]
+    assert api.http.get("/models", params={"modality": "text"}).json()["data"] == []
 
 
 def test_balance(api: Api) -> None:

@@ -79,7 +79,17 @@ def test_prompts_look_different() -> None:
 
 
 @pytest.mark.parametrize(
-    "prompt", ["word " * 600, "x" * 900, "", "[sandbox:fail]", "雪の中を走る赤い狐。" * 40, "ثعلب في الثلج", "\ud800"]
+    "prompt",
+    [
+        "word " * 600,
+        "word " * 91,
+        "x" * 900,
+        "",
+        "[sandbox:fail]",
+        "雪の中を走る赤い狐。" * 40,
+        "ثعلب في الثلج",
+        "\ud800",
+    ],
 )
 def test_any_prompt_can_be_drawn(prompt: str) -> None:
     for size in ((854, 480), (480, 854)):

@@ -130,6 +130,11 @@ class TestRefused:
         assert answer.status_code == 404
         assert answer.json()["error"]["param"] == "model"
 
+    @pytest.mark.parametrize("name", ["model", "image_url", "webhook_url"])
+    def test_what_must_be_text(self, api: Api, name: str) -> None:
+        answer = api.post(**{name: ["x"]})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, name)
+
     @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
     def test_no_json_object(self, api: Api, body: bytes) -> None:
         assert api.http.post("/videos/generations", content=body).status_code == 400

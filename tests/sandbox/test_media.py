@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from grokvideo_django.sandbox.bodies import MP4_HEAD
+from grokvideo_django.sandbox.bodies import MP4_HEAD, drip
 from grokvideo_django.sandbox.faults import VOCABULARY, Kind
 from tests.sandbox.conftest import KEY, Api
 
@@ -190,6 +190,9 @@ class TestFaults:
             began, pieces = time.monotonic(), answer.iter_raw()
             assert b"".join(next(pieces) for _ in range(2)) == MP4_HEAD[:2]
             assert 0.8 < time.monotonic() - began < 2
+
+    def test_a_drip_ends(self) -> None:
+        assert list(drip(lambda seconds: None, iter([b"ab", b"c"]))) == [b"a", b"b", b"c"]
 
     def test_endless(self, api: Api) -> None:
         seen = 0

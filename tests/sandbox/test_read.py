@@ -144,6 +144,7 @@ class TestShapes:
         assert api.snapshot(thinking)["status"] == "thinking"
         assert api.snapshot(running)["status"] == "running"
         assert "status" not in api.snapshot(api.job("[sandbox:never no-status]"))
+        assert api.post("[sandbox:status]").json()["status"] == "queued"
         api.sandbox.advance(9)
         assert api.snapshot(running)["status"] == "completed"
 
