@@ -1,0 +1,175 @@
+"""From draft to queued, and canceling from wherever a request is."""
+
+from __future__ import annotations
+
+import pytest
+from django.utils import timezone
+
+from grokvideo_django.exceptions import InsufficientCredits, InvalidTransition
+from grokvideo_django.lifecycle import starting
+from grokvideo_django.models import CreditAccount, CreditEntry, VideoRequest
+
+from ..making import MODEL, Status, last_event, put, seconds_until, turn_into, unchanged
+
+pytestmark = pytest.mark.django_db
+
+
+def start(row, owner, quoted=5):
+    return starting.start(row, owner, quoted=quoted, model=MODEL, now=timezone.now(), actor=owner)
+
+
+def cancel(row, actor="somebody"):
+    return starting.cancel(row.pk, now=timezone.now(), actor=actor)
+
+
+def test_starting_holds_the_quote_and_queues(editor, draft, account):
+    assert start(draft, editor)
+    draft.refresh_from_db()
+    assert (draft.status, draft.quoted_credits, draft.model) == (Status.QUEUED, 5, MODEL)
+    assert seconds_until(draft.due_at) == pytest.approx(15, abs=5)
+    assert seconds_until(draft.queue_expires_at) == pytest.approx(86_400, abs=5)
+    event = last_event(draft)
+    assert (event.kind, event.from_status, event.to_status) == ("queued", Status.DRAFT, Status.QUEUED)
+    assert event.actor == "editor"
+    account.refresh_from_db()
+    assert (account.posted, account.held) == (100, 5)
+
+
+def test_too_few_credits_leave_the_draft_as_it_was(editor, draft):
+    with unchanged(), pytest.raises(InsufficientCredits):
+        start(draft, editor, quoted=101)
+
+
+def test_only_a_draft_is_started(editor):
+    row = put(editor, Status.QUEUED)
+    for status in Status.values:
+        if status != Status.DRAFT:
+            turn_into(row, status)
+            with unchanged():
+                assert not start(row, editor)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"duration_seconds": 2},
+        {"resolution": "720p"},
+        {"operation": "image"},
+        {"image": "other.png"},
+        {"image_url": "https://example.com/fox.png"},
+    ],
+    ids=lambda edit: next(iter(edit)),
+)
+def test_a_draft_that_was_edited_since_its_quote_is_not_started(edit, editor, draft):
+    VideoRequest.objects.filter(pk=draft.pk).update(**edit)
+    with unchanged():
+        assert not start(draft, editor)
+
+
+@pytest.mark.parametrize("status", [Status.DRAFT, Status.AWAITING_APPROVAL, Status.QUEUED])
+def test_what_was_not_sent_is_canceled_at_once(status, editor, account):
+    row = put(editor, status)
+    assert cancel(row) == Status.CANCELED
+    row.refresh_from_db()
+    assert (row.status, row.due_at, row.lease_token, row.charged_credits) == (Status.CANCELED, None, None, 0)
+    assert row.finished_at is not None
+    event = last_event(row)
+    assert (event.kind, event.from_status, event.actor) == ("canceled", status, "somebody")
+    account.refresh_from_db()
+    assert account.held == 0
+    assert [entry.kind for entry in CreditEntry.objects.filter(resolves__isnull=False)] == ["release"]
+
+
+def test_canceling_a_draft_that_holds_nothing_releases_nothing(draft, account):
+    assert cancel(draft) == Status.CANCELED
+    draft.refresh_from_db()
+    assert (draft.status, draft.charged_credits) == (Status.CANCELED, 0)
+    assert not CreditEntry.objects.exclude(kind="grant").exists()
+
+
+def test_during_the_submission_the_wish_is_noted(editor):
+    row = put(editor, Status.SUBMITTING)
+    lease, due_at = row.lease_token, row.due_at
+    assert cancel(row) == Status.SUBMITTING
+    row.refresh_from_db()
+    assert (row.status, row.lease_token, row.due_at) == (Status.SUBMITTING, lease, due_at)
+    assert row.cancel_requested_at is not None
+    assert CreditAccount.objects.get().held == 5
+    assert (last_event(row).kind, last_event(row).to_status) == ("cancel_requested", Status.SUBMITTING)
+
+
+def test_at_the_gateway_the_wish_is_due_at_once_and_ends_the_lease_of_a_read(editor):
+    """What the read under way would write could put the DELETE off for minutes."""
+    row = put(editor, Status.SUBMITTED)
+    assert cancel(row) == Status.SUBMITTED
+    row.refresh_from_db()
+    assert (row.status, row.lease_token) == (Status.SUBMITTED, None)
+    assert row.due_at <= timezone.now()
+    assert row.cancel_requested_at is not None
+    assert CreditAccount.objects.get().held == 5
+
+
+@pytest.mark.parametrize("status", [Status.SUBMITTING, Status.SUBMITTED])
+def test_canceling_twice_says_nothing_new(status, editor):
+    row = put(editor, status)
+    cancel(row)
+    with unchanged():
+        assert cancel(row) == status
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (Status.RENDERED, "can no longer be canceled. It will be charged"),
+        (Status.IN_DOUBT, "Its credits stay held"),
+        (Status.SUCCEEDED, "already ended"),
+        (Status.FAILED, "already ended"),
+        (Status.CANCELED, "already ended"),
+    ],
+)
+def test_too_late_to_cancel(status, words, editor):
+    row = put(editor, status)
+    with unchanged(), pytest.raises(InvalidTransition, match=words):
+        cancel(row)
+
+
+def test_canceling_what_is_gone(db):
+    with pytest.raises(InvalidTransition, match="does not exist any more"):
+        starting.cancel(987_654, now=timezone.now(), actor=None)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "result"),
+    [
+        (Status.QUEUED, Status.SUBMITTING, Status.SUBMITTING),
+        (Status.SUBMITTING, Status.SUBMITTED, Status.SUBMITTED),
+        (Status.SUBMITTING, Status.QUEUED, Status.CANCELED),
+        (Status.SUBMITTED, Status.RENDERED, InvalidTransition),
+    ],
+)
+def test_a_row_that_moves_between_two_looks_is_still_canceled(first, then, result, editor, monkeypatch):
+    row = put(editor, first)
+    real, looks = starting.move, []
+
+    def look(pk, to, *, from_, **values):
+        if not looks and first in from_:
+            looks.append(from_)
+            VideoRequest.objects.filter(pk=pk).update(status=then)
+        return real(pk, to, from_=from_, **values)
+
+    monkeypatch.setattr(starting, "move", look)
+    if result is InvalidTransition:
+        with pytest.raises(InvalidTransition, match="It will be charged"):
+            cancel(row)
+    else:
+        assert cancel(row) == result
+        row.refresh_from_db()
+        assert row.status == result
+    assert looks
+
+
+def test_a_row_that_never_keeps_still_is_given_up(editor, monkeypatch):
+    row = put(editor, Status.QUEUED)
+    monkeypatch.setattr(starting, "move", lambda *args, **values: False)
+    with unchanged(), pytest.raises(InvalidTransition):
+        cancel(row)
