@@ -14,7 +14,7 @@ cron.register(
     queue_name=conf.current().QUEUE,
     interval=EVERY_SECONDS,
     ttl=2 * EVERY_SECONDS,
-    job_timeout=queue.TICK_SECONDS,
+    job_timeout=queue.tick_seconds(),
     result_ttl=0,
     failure_ttl=queue.FAILURE_TTL_SECONDS,
 )

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import django_rq
 from django.db import transaction
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 from rq.exceptions import DeserializationError
 from rq.job import Job
 
@@ -36,6 +38,8 @@ PEEK: Final = 100
 
 TICK_SECONDS: Final = 90
 SUBMIT_SECONDS: Final = 120
+SAVING_SECONDS: Final = 90
+"""After the answer to the POST: its id is saved even if the database is away for a minute."""
 JOB_TTL_SECONDS: Final = 3600
 PING_SECONDS: Final = 2.0
 FAILURE_TTL_SECONDS: Final = 3600
@@ -43,7 +47,13 @@ FAILURE_TTL_SECONDS: Final = 3600
 
 def connection() -> Redis:
     """The Redis of the site's queue."""
-    return django_rq.get_connection(conf.current().QUEUE)
+    return _prompt(django_rq.get_connection(conf.current().QUEUE))
+
+
+def _prompt(redis: Redis) -> Redis:
+    """It tries again once, at once: redis-py's own three pauses are seconds that an editor would wait for a doorbell."""
+    redis.set_retry(Retry(NoBackoff(), 1))
+    return redis
 
 
 def trouble() -> str | None:
@@ -66,7 +76,9 @@ def _queue() -> Queue:
     A job that runs inline would make an editor wait for the network; one that is kept until an HTTP request ends is
     lost in a worker.
     """
-    return django_rq.get_queue(conf.current().QUEUE, is_async=True, commit_mode="auto")
+    queue = django_rq.get_queue(conf.current().QUEUE, is_async=True, commit_mode="auto")
+    _prompt(queue.connection)
+    return queue
 
 
 def _enqueue(function: str, *arguments: int, timeout_seconds: float, ttl_seconds: int = JOB_TTL_SECONDS) -> bool:
@@ -85,9 +97,14 @@ def _enqueue(function: str, *arguments: int, timeout_seconds: float, ttl_seconds
     return True
 
 
+def tick_seconds() -> int:
+    """The time-out of a tick: its loop, and two gateway time-outs of the round that is under way at its end."""
+    return int(max(TICK_SECONDS, TICK_SECONDS / 2 + 2 * conf.current().READ_TIMEOUT))
+
+
 def submit(pk: int) -> bool:
     """Ring for a submission; False when Redis is down."""
-    return _enqueue(SUBMIT, pk, timeout_seconds=max(SUBMIT_SECONDS, conf.current().POST_TIMEOUT + 30))
+    return _enqueue(SUBMIT, pk, timeout_seconds=max(SUBMIT_SECONDS, conf.current().POST_TIMEOUT + SAVING_SECONDS))
 
 
 def fetch(pk: int) -> bool:
@@ -109,7 +126,7 @@ def ring() -> bool:
         log.warning("Redis cannot be reached (%s); cron or the next start brings the next tick.", error)
         return False
     # It outlives the bell: behind a long job of somebody else it is all that goes on polling.
-    return _enqueue(TICK, timeout_seconds=TICK_SECONDS)
+    return _enqueue(TICK, timeout_seconds=tick_seconds())
 
 
 def ring_on_commit() -> None:

@@ -43,6 +43,11 @@ def claimed(token: uuid.UUID) -> list[VideoRequest]:
     return list(VideoRequest.objects.filter(lease_token=token, status__in=READABLE))
 
 
+def renew(token: uuid.UUID, *, until: datetime) -> int:
+    """The answers take their time: the rows of this round stay ours. One query."""
+    return VideoRequest.objects.filter(lease_token=token, status__in=READABLE).update(due_at=until)
+
+
 def look_again(
     token: uuid.UUID, pks: Iterable[int], *, due_at: datetime | None, gateway_status: str | None = None
 ) -> int:
@@ -106,16 +111,16 @@ def _rendered_event(pk: int, status: str, *, too_late: bool) -> VideoRequestEven
     )
 
 
-def ended_without_video(lease: Lease, *, code: str, message: str) -> bool:
-    """The gateway says that there will be no video: failed, released."""
+def ended_without_video(lease: Lease, *, code: str, message: str, outcome: str = "failed") -> bool:
+    """The gateway says that there will be no video: failed; released, or charged by the site's policy."""
     return move(
         lease.pk,
         Status.FAILED,
         from_=READABLE,
         kind="gateway_failed",
-        message=f"The gateway made no video: {message} It cost nothing.",
+        message=f"The gateway made no video: {message}",
         guard=lease.held,
-        settle=lambda row: money.release(row, reason="The gateway made no video."),
+        settle=lambda row: money.end_without_video(row, outcome, reason="The gateway made no video."),
         error_code=code,
         error_message=message,
         due_at=None,
@@ -125,16 +130,16 @@ def ended_without_video(lease: Lease, *, code: str, message: str) -> bool:
 
 
 def canceled(lease: Lease, *, asked: bool) -> bool:
-    """The gateway confirms that the job is canceled: released."""
+    """The gateway confirms that the job is canceled: released, or charged by the site's policy."""
     words = "The gateway has canceled it." if asked else "The gateway has canceled it by itself."
     return move(
         lease.pk,
         Status.CANCELED,
         from_=READABLE,
         kind="canceled",
-        message=f"{words} It cost nothing.",
+        message=words,
         guard=lease.held,
-        settle=lambda row: money.release(row, reason="Canceled at the gateway."),
+        settle=lambda row: money.end_without_video(row, "canceled", reason="Canceled at the gateway."),
         due_at=None,
         lease_token=None,
         finished_at=timezone.now(),

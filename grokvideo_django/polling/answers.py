@@ -82,7 +82,8 @@ class Round:
             case JobState.FAILED | JobState.EXPIRED:
                 code = (job.error.code if job.error else "") or str(job.state)
                 words = (job.error.message if job.error else "") or "It gives no reason."
-                reading.ended_without_video(lease, code=code[:64], message=words)
+                outcome = _outcome(job.state, f"{code} {words}")
+                reading.ended_without_video(lease, code=code[:64], message=words, outcome=outcome)
             case JobState.CANCELED:
                 reading.canceled(lease, asked=row.cancel_requested_at is not None)
             case _ if answer.was_cancel:
@@ -155,3 +156,10 @@ class Round:
 
     def _age(self, row: VideoRequest) -> float:
         return (self._now - (row.submitted_at or row.created_at)).total_seconds()
+
+
+def _outcome(state: JobState, words: str) -> str:
+    """What CHARGE calls this end. Moderation has no status of its own: its word is in the code or the message."""
+    if state == JobState.EXPIRED:
+        return "expired"
+    return "moderated" if "moderat" in words.lower() or "content_policy" in words.lower() else "failed"

@@ -7,8 +7,8 @@ rescans itself at every request.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -18,6 +18,7 @@ from ..gateway import GatewayClient, Job
 from ..models import VideoRequest
 
 MAX_THREADS: Final = 64
+BEAT_SECONDS: Final = 1.0
 CANCEL_SENT: Final = "cancel sent"
 """In ``gateway_status``: a DELETE went out and was not confirmed, so the job is read before another one."""
 
@@ -66,9 +67,15 @@ class Reader:
         for client in self._clients:
             client.close()
 
-    def ask(self, rows: Sequence[VideoRequest]) -> Iterator[Answer]:
-        """One answer a row, in their order."""
-        return self._pool.map(self._ask_one, rows)
+    def ask(self, rows: Sequence[VideoRequest], *, beat: Callable[[], object]) -> list[Answer]:
+        """One answer a row, in their order. ``beat`` is called about once a second while they are waited for."""
+        answers = [self._pool.submit(self._ask_one, row) for row in rows]
+        waiting: set[Future[Answer]] = set(answers)
+        while waiting:
+            _done, waiting = wait(waiting, timeout=BEAT_SECONDS)
+            if waiting:
+                beat()
+        return [answer.result() for answer in answers]
 
     def _client(self) -> GatewayClient:
         client: GatewayClient | None = getattr(self._local, "client", None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -25,15 +26,16 @@ from ..models import GatewayState, VideoRequest
 from ..models.requests import VideoRequestQuerySet
 from .answers import PUT_ASIDE_SECONDS, Round
 from .rate import RateGate
-from .reader import Reader
+from .reader import MAX_THREADS, Reader
 
 log = logging.getLogger("grokvideo_django")
 
-LEASE_SECONDS: Final = 60.0
+LEASE_SECONDS: Final = 5.0
+"""Of the tick and of the rows that it reads, renewed every second: a killed worker stops the polling for so long."""
 LOOP_SECONDS: Final = 25.0
-READ_LEASE_SECONDS: Final = 60.0
 ROUND_ROWS: Final = 500
-ROUND_READS: Final = 200
+ROUND_READS: Final = 2 * MAX_THREADS
+"""Written when the last answer is in: at most two READ_TIMEOUTs, whatever the gateway does."""
 SHORTEST_NAP_SECONDS: Final = 0.1
 LONGEST_NAP_SECONDS: Final = 1.0
 SOON_SECONDS: Final = 60.0
@@ -62,7 +64,7 @@ def run(
         return False
     try:
         with Reader(new_client) as reader:
-            Tick(bell, reader, gate).loop(token, loop_seconds)
+            Tick(bell, reader, gate, token).loop(loop_seconds)
     finally:
         site.release_tick(token)
     # Only after the lease is given back: what was started in between found it taken, and rang for nothing.
@@ -85,15 +87,16 @@ def _wakeful() -> VideoRequestQuerySet:
 class Tick:
     """One worker's turn."""
 
-    def __init__(self, bell: Bell, reader: Reader, gate: RateGate) -> None:
-        """``reader`` asks, ``gate`` says how often, ``bell`` is the queue."""
+    def __init__(self, bell: Bell, reader: Reader, gate: RateGate, token: int) -> None:
+        """``reader`` asks, ``gate`` says how often, ``bell`` is the queue, ``token`` is the tick's lease."""
         self._bell = bell
         self._reader = reader
         self._gate = gate
+        self._token = token
         self._pause = 0.0
         """Seconds until the request budget has room for more reads."""
 
-    def loop(self, token: int, seconds: float) -> None:
+    def loop(self, seconds: float) -> None:
         """Rounds until the time is up, other work waits, nothing is in flight, or the lease is lost."""
         ends_at = time.monotonic() + seconds
         self._expire()
@@ -103,7 +106,7 @@ class Tick:
             if nap is None or time.monotonic() + nap >= ends_at or self._bell.has_other_work():
                 return
             time.sleep(nap)
-            if not site.renew_tick(token, timezone.now(), seconds=LEASE_SECONDS):
+            if not self._renew():
                 return
 
     def round(self) -> None:
@@ -166,20 +169,29 @@ class Tick:
         self._pause = permit.wait_seconds if permit.granted < len(pks) else 0.0
         if not permit.granted:
             return
-        token = reading.claim(pks[: permit.granted], now=now, until=now + timedelta(seconds=READ_LEASE_SECONDS))
+        token = reading.claim(pks[: permit.granted], now=now, until=now + timedelta(seconds=LEASE_SECONDS))
         rows = reading.claimed(token)
         crash.point("tick.claimed")
-        answers = list(self._reader.ask(rows))
+        answers = self._reader.ask(rows, beat=lambda: self._beat(token))
         crash.point("tick.read")
         result = Round(token, timezone.now(), self._gate)
         result.take(answers)
         self._bell.fetch(result.write())
 
+    def _renew(self) -> bool:
+        return site.renew_tick(self._token, timezone.now(), seconds=LEASE_SECONDS)
+
+    def _beat(self, token: uuid.UUID) -> None:
+        """The gateway takes its time: the leases go on."""
+        self._renew()
+        reading.renew(token, until=timezone.now() + timedelta(seconds=LEASE_SECONDS))
+
     def _expire(self) -> None:
         try:
             credits.expire_due(timezone.now())
+            credits.issue_due(timezone.now())
         except Exception:
-            log.exception("Expired grants could not be looked after.")
+            log.exception("Expired grants and due allowances could not be looked after.")
 
     def _guarded(self, act: Callable[[int, datetime], bool], pk: int) -> None:
         """One row that raises does not stop the others: it waits, they go on."""

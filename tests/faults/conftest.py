@@ -95,6 +95,10 @@ class Site:
         waiting = VideoRequest.objects.filter(lease_token=None, due_at__gt=timezone.now() + timedelta(seconds=1))
         waiting.filter(status__in=[Status.SUBMITTED, Status.RENDERED, Status.SUCCEEDED]).update(due_at=timezone.now())
 
+    def ring_again_soon(self) -> None:
+        """A queued row whose doorbell was lost is rung for again now, not after its 15 s."""
+        VideoRequest.objects.filter(status=Status.QUEUED, lease_token=None).update(due_at=timezone.now())
+
     def let_leases_run_out(self) -> None:
         """As if all workers had been silent for long: every lease is over, everything that waits is due."""
         past = timezone.now() - timedelta(seconds=1)
