@@ -17,8 +17,8 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from grokvideo_django import credits, reconcile
-from grokvideo_django.lifecycle import money, starting, submitting
+from grokvideo_django import credits, reconcile, services
+from grokvideo_django.lifecycle import money, submitting
 from grokvideo_django.models import (
     CreditAccount,
     CreditDraw,
@@ -39,10 +39,7 @@ def raw(model: type[models.Model], **filters: Any) -> models.QuerySet[Any]:
 
 def started(owner: User) -> VideoRequest:
     request = VideoRequest.objects.create(owner=owner, prompt="A fox crosses a frozen lake", duration_seconds=2)
-    request.refresh_from_db()
-    now = timezone.now()
-    assert starting.start(request, owner, quoted=10, model="xai/grok-imagine-video", now=now, actor=owner)
-    request.refresh_from_db()
+    services.start(request)
     return request
 
 
@@ -269,6 +266,22 @@ def test_the_command_lists_what_is_wrong_and_fails(books: Books) -> None:
     assert header.split() == ["KIND", "WHAT", "EXPECTED", "FOUND"]
     posted = books.account.entries.aggregate(sum=models.Sum("posted_delta"))["sum"]
     assert lines[0].split() == ["posted", "account", str(books.account.pk), "(editor)", str(posted), str(posted + 1)]
+
+
+@pytest.mark.parametrize("is_native", [True, False])
+def test_a_key_is_made_of_a_uuid_as_the_database_writes_it(is_native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection.features, "has_native_uuid_field", is_native)
+    sql = str(VideoRequest.objects.annotate(hold_key=reconcile._hold_key()).values("hold_key").query)
+    assert ("SUBSTR" in sql.upper()) != is_native
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_books_are_read_in_a_transaction_of_their_own() -> None:
+    books = Books()
+    assert kinds() == set()
+    damage_account(books, posted=F("posted") + 1)
+    assert kinds() == {"posted", "grants"}
+    assert not connection.in_atomic_block
 
 
 @pytest.mark.django_db(transaction=True)
