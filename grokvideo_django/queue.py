@@ -51,7 +51,7 @@ def connection() -> Redis:
 
 
 def _prompt(redis: Redis) -> Redis:
-    """It tries again once, at once: redis-py's own three pauses are seconds that an editor would wait for a doorbell."""
+    """One more try, at once: redis-py pauses three times, for seconds that an editor would wait for a doorbell."""
     redis.set_retry(Retry(NoBackoff(), 1))
     return redis
 
