@@ -58,6 +58,13 @@ class Settings:
     """By model: credits a second by resolution, and ``image``: credits for an input image."""
     CREDIT_USD: str | Decimal = "0.01"
     """What one credit is worth, for the "about $0.25" on the screen."""
+    CHARGE: Mapping[str, int | float | str | Decimal] = field(default_factory=dict)
+    """Who pays for what brings no video, by outcome: ``failed``, ``moderated``, ``expired``, ``canceled`` (at the
+    gateway). ``"none"`` (the default: the owner pays nothing), ``"full"``, or a share of the price from 0 to 1."""
+    APPROVAL_ABOVE: int | None = None
+    """Credits: a request that costs more waits for somebody who may approve it. None: none does."""
+    APPROVE_OWN: bool = False
+    """Whether somebody who may approve may approve their own requests."""
     MAX_PROMPT_LENGTH: int = 4096
     MAX_IMAGE_BYTES: int = 10 * 1024 * 1024
 

@@ -5,6 +5,7 @@
     ├── InvalidTransition
     ├── UnknownPrice
     ├── QuoteChanged
+    ├── NotAllowed
     ├── CreditError
     │   ├── InvalidAmount       also a ValueError
     │   ├── InsufficientCredits
@@ -25,6 +26,7 @@ Errors of the gateway's HTTP client are in ``grokvideo_django.gateway``.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -101,6 +103,18 @@ class InsufficientCredits(CreditError):
 
 class BudgetExceeded(CreditError):
     """A budget of this site does not allow this now. Nothing was charged."""
+
+    def __init__(
+        self, message: str = "", *, budget: object = None, left: int | None = None, resets_at: datetime | None = None
+    ) -> None:
+        self.budget = budget
+        self.left = left  # credits, where the ceiling was passed
+        self.resets_at = resets_at
+        super().__init__(message)
+
+
+class NotAllowed(GrokVideoError):
+    """You may not do this. Nothing was changed; ask a site manager."""
 
 
 class AlreadyResolved(CreditError):

@@ -67,6 +67,27 @@ def charge(*, quoted: int, model: str, resolution: str, seconds: int, has_image:
         return quoted
 
 
+OUTCOMES: Final = ("failed", "moderated", "expired", "canceled")
+"""What CHARGE can name: ends at the gateway that bring no video."""
+
+
+def share(outcome: str) -> Decimal:
+    """What part of the price the owner pays for an end without a video: 0 to 1; nothing unless the site says so."""
+    value = conf.current().CHARGE.get(outcome, "none")
+    if value in {"none", "full"}:
+        return Decimal(value == "full")
+    try:
+        part = Decimal(str(value))
+    except InvalidOperation:
+        return Decimal(0)
+    return min(max(part, Decimal(0)), Decimal(1)) if part.is_finite() else Decimal(0)
+
+
+def charge_without_video(*, quoted: int, outcome: str) -> int:
+    """Whole credits that an end without a video costs its owner; a share is rounded up."""
+    return math.ceil(quoted * share(outcome))
+
+
 def in_dollars(credits_: int) -> str:
     """``25`` → ``$0.25``, by CREDIT_USD."""
     return f"${Decimal(credits_) * Decimal(conf.current().CREDIT_USD):,.2f}"

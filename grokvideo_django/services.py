@@ -6,18 +6,22 @@ network: workers do that.
 
 from __future__ import annotations
 
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import PermissionsMixin
 from django.utils import timezone
 
-from . import conf, pricing, queue, transactions, validation
+from . import conf, credits, pricing, queue, transactions, validation
 from .credits.entries import Actor
-from .exceptions import InvalidRequest, InvalidTransition, QuoteChanged
-from .lifecycle import deciding, starting
+from .exceptions import InvalidRequest, InvalidTransition, NotAllowed, QuoteChanged
+from .lifecycle import deciding, limits, starting
 from .lifecycle.deciding import Outcome
 from .models import VideoRequest
 
-__all__ = ["cancel", "quote", "resolve", "retry", "start"]
+__all__ = ["approve", "cancel", "decline", "quote", "resolve", "retry", "start"]
 
 Status = VideoRequest.Status
+
+NOT_AWAITING = "This request does not await approval any more. Nothing was changed; reload the page."
 
 COPIED_FIELDS = (
     "owner", "owner_name", "prompt", "operation", "mode", "duration_seconds", "aspect_ratio", "resolution", "image",
@@ -39,13 +43,19 @@ def quote(request: VideoRequest) -> int:
     )
 
 
-def start(request: VideoRequest, *, actor: Actor = None, expected_credits: int | None = None) -> None:
+def start(
+    request: VideoRequest, *, actor: Actor = None, expected_credits: int | None = None, exceed_reason: str = ""
+) -> None:
     """Hold the price and queue a saved draft; a worker sends it. Succeeds while Redis is down: the row waits.
+
+    A draft that costs more than its owner's limit awaits approval instead, and holds nothing yet; one that is started
+    by somebody who may approve it does not wait (by its own owner only if APPROVE_OWN is set).
 
     Args:
         request: a saved draft; brought up to date on success, left as it was otherwise.
-        actor: who starts it, for the record.
+        actor: who starts it, for the record; the owner, if nobody is named.
         expected_credits: the price that was shown; another one refuses.
+        exceed_reason: why the budgets may be exceeded; needs the permission ``exceed``, and is kept on the record.
 
     Raises:
         InvalidTransition: it is no draft, or was changed meanwhile.
@@ -53,6 +63,8 @@ def start(request: VideoRequest, *, actor: Actor = None, expected_credits: int |
         UnknownPrice: there is no price for it.
         QuoteChanged: the price is not ``expected_credits``.
         InsufficientCredits: the owner's account has not enough.
+        BudgetExceeded: a budget does not allow it now; says which, what is left, and when it begins anew.
+        NotAllowed: the actor may not exceed budgets.
     """
     saved = _reread(request)
     if saved.status != Status.DRAFT:
@@ -66,16 +78,62 @@ def start(request: VideoRequest, *, actor: Actor = None, expected_credits: int |
     owner = saved.owner
     if owner is None:
         raise InvalidRequest({"owner": "A request needs an owner, whose credits pay for it."})
+    terms = _terms(saved, owner, quoted, conf.current().MODEL, actor or owner, exceed_reason)
+    limit = limits.approval_limit(terms.ceilings)
+    waits = limit is not None and quoted > limit and not _may_approve(terms.actor, saved)
 
     def work() -> None:
-        model, now = conf.current().MODEL, timezone.now()
-        if not starting.start(saved, owner, quoted=quoted, model=model, now=now, actor=actor or owner):
+        if waits:
+            moved = starting.ask_for_approval(saved, terms, limit=limit or 0)
+        else:
+            moved = starting.start(saved, terms, now=timezone.now())
+            queue.submit_on_commit(saved.pk)
+        if not moved:
             raise InvalidTransition(
                 "This request was started or changed in the meantime. Nothing was charged now; reload the page."
             )
+
+    transactions.run(work)
+    request.refresh_from_db()
+
+
+def approve(request: VideoRequest, *, actor: Actor, reason: str = "", exceed_reason: str = "") -> None:
+    """Let a request that awaits approval go: the hold happens now. ``request`` is brought up to date.
+
+    Raises:
+        NotAllowed: the actor lacks the permission ``approve``, or the request is their own and APPROVE_OWN is not set.
+        InvalidTransition: it does not await approval.
+        InsufficientCredits: the owner's account has not enough; it goes on waiting.
+        BudgetExceeded: a budget does not allow it now; it goes on waiting.
+    """
+    saved = _awaiting(request)
+    _check_approver(actor, saved)
+    validation.check(saved)
+    owner = saved.owner
+    if owner is None:
+        raise InvalidRequest({"owner": "A request needs an owner, whose credits pay for it."})
+    terms = _terms(saved, owner, saved.quoted_credits or quote(saved), saved.model, actor, exceed_reason)
+
+    def work() -> None:
+        if not starting.approve(saved, terms, reason=reason, now=timezone.now()):
+            raise InvalidTransition(NOT_AWAITING)
         queue.submit_on_commit(saved.pk)
 
     transactions.run(work)
+    request.refresh_from_db()
+
+
+def decline(request: VideoRequest, *, actor: Actor, reason: str = "") -> None:
+    """End a request that awaits approval; it cost nothing. ``request`` is brought up to date.
+
+    Raises:
+        NotAllowed: as ``approve``.
+        InvalidTransition: it does not await approval.
+    """
+    saved = _awaiting(request)
+    _check_approver(actor, saved)
+    if not starting.decline(saved.pk, actor=actor, reason=reason, now=timezone.now()):
+        raise InvalidTransition(NOT_AWAITING)
     request.refresh_from_db()
 
 
@@ -144,6 +202,52 @@ def resolve(
 
     transactions.run(work)
     request.refresh_from_db()
+
+
+def _terms(
+    saved: VideoRequest, owner: AbstractBaseUser, quoted: int, model: str, actor: Actor, exceed_reason: str
+) -> starting.Terms:
+    """The terms of a start, with the budgets that apply; counters of new periods are opened here, before the hold.
+
+    Raises:
+        NotAllowed: the actor may not exceed budgets.
+        BudgetExceeded: the video is longer or larger than a budget allows.
+    """
+    exceed_reason = exceed_reason.strip()
+    if exceed_reason and not _may(actor, "grokvideo.exceed"):
+        raise NotAllowed("You may not exceed budgets. Nothing was charged; ask a site manager.")
+    ceilings = credits.ceilings(owner, timezone.now())
+    if not exceed_reason:
+        limits.check_size(saved, ceilings)
+    return starting.Terms(
+        owner=owner, quoted=quoted, model=model, actor=actor, ceilings=ceilings, exceed_reason=exceed_reason
+    )
+
+
+def _may(actor: Actor, permission: str) -> bool:
+    """Whether an actor has a permission. A name, or nobody, stands for code of the site, which may."""
+    if isinstance(actor, AbstractBaseUser):
+        return isinstance(actor, PermissionsMixin) and actor.has_perm(permission)
+    return True
+
+
+def _may_approve(actor: Actor, request: VideoRequest) -> bool:
+    own = isinstance(actor, AbstractBaseUser) and actor.pk == request.owner_id
+    return _may(actor, "grokvideo.approve") and (not own or conf.current().APPROVE_OWN)
+
+
+def _check_approver(actor: Actor, request: VideoRequest) -> None:
+    if not _may(actor, "grokvideo.approve"):
+        raise NotAllowed("You may not approve or decline requests. Nothing was changed; ask a site manager.")
+    if not _may_approve(actor, request):
+        raise NotAllowed("Nobody approves their own requests here. Nothing was changed; ask another site manager.")
+
+
+def _awaiting(request: VideoRequest) -> VideoRequest:
+    saved = _reread(request)
+    if saved.status != Status.AWAITING_APPROVAL:
+        raise InvalidTransition(NOT_AWAITING)
+    return saved
 
 
 def _reread(request: VideoRequest) -> VideoRequest:

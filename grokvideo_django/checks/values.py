@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.core.checks import CheckMessage
 
-from .. import conf
+from .. import conf, pricing
 from .messages import MISSING, default, did_you_mean, error, set_by_site, shown, site_setting
 
 YEAR_SECONDS: Final = 365 * 24 * 3600
@@ -65,6 +65,19 @@ def _is_positive_decimal(value: object) -> bool:
     return (decimal(value) or 0) > 0
 
 
+def _is_policy(value: object) -> bool:
+    """Outcomes that exist, each with ``none``, ``full`` or a share of the price from 0 to 1."""
+    if not isinstance(value, Mapping):
+        return False
+    shares = [
+        Decimal(part) if isinstance(part, float) else decimal(part) for part in value.values() if part not in _WORDS
+    ]
+    return set(value) <= set(pricing.OUTCOMES) and all(part is not None and 0 <= part <= 1 for part in shares)
+
+
+_WORDS: Final = ("none", "full")
+
+
 def _is_folder(value: object) -> bool:
     return (
         isinstance(value, str)
@@ -90,6 +103,9 @@ RULES: Final[Mapping[str, Rule]] = {
     "MAX_QUEUE_AGE": seconds(YEAR_SECONDS),
     "DEADLINE": seconds(YEAR_SECONDS),
     "CREDIT_USD": Rule(_is_positive_decimal, 'an exact number above 0, written as a text such as "0.01"'),
+    "CHARGE": Rule(_is_policy, 'a dict such as {"moderated": "full", "canceled": 0.5}'),
+    "APPROVAL_ABOVE": Rule(lambda value: value is None or (type(value) is int and value >= 0), "None or whole credits"),
+    "APPROVE_OWN": FLAG,
     "MAX_PROMPT_LENGTH": whole(1, 1_000_000),
     "MAX_IMAGE_BYTES": whole(1, _GIB),
     "STORAGE": text(1, 100),

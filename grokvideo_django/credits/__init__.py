@@ -5,8 +5,23 @@ database: the account's conditional UPDATE first, then its grants, and only then
 shared lock through its foreign key and deadlocks on MariaDB).
 """
 
+from .allowances import issue_due
+from .budgets import Ceiling, ceilings
 from .grants import expire, expire_due, grant, void
 from .holds import capture, find, hold, release
 from .refunds import refund
 
-__all__ = ["capture", "expire", "expire_due", "find", "grant", "hold", "refund", "release", "void"]
+__all__ = [
+    "Ceiling",
+    "capture",
+    "ceilings",
+    "expire",
+    "expire_due",
+    "find",
+    "grant",
+    "hold",
+    "issue_due",
+    "refund",
+    "release",
+    "void",
+]

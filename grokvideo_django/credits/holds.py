@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from ..exceptions import AlreadyResolved, InsufficientCredits, InvalidAmount, KeyConflict
 from ..models import CreditAccount, CreditEntry, CreditGrant
+from . import budgets
 from .entries import (
     MAX_REQUEST_KEY_LENGTH,
     Actor,
@@ -26,9 +28,11 @@ from .entries import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from django.contrib.auth.base_user import AbstractBaseUser
+
+    from .budgets import Ceiling
 
 
 def find(key: str) -> CreditEntry | None:
@@ -44,14 +48,28 @@ def hold(
     request_key: str = "",
     reason: str = "",
     actor: Actor = None,
+    ceilings: Sequence[Ceiling] | None = None,
+    exceed: bool = False,
 ) -> CreditEntry:
     """Set credits aside. It draws on the user's grants by priority, then expiry, then age, and remembers which.
 
-    Constant queries: account, balance, grants read, grants written, entry, draws.
+    It counts at once under every budget of the site, the user's groups and the user. Constant queries: budgets and
+    their counters read; account, grants read, grants written, each counter; balance, entry, draws, uses.
+
+    Args:
+        user: a user, or an account.
+        amount: whole credits, above zero.
+        key: the same key holds once, however often it is called.
+        request_key: what the credits are for.
+        reason: shown on the statement.
+        actor: who asks for it.
+        ceilings: what ``ceilings`` found, for callers inside a transaction of their own.
+        exceed: pass the budgets' ceilings; the caller has checked who may.
 
     Raises:
         InvalidAmount: not a whole number above zero.
         InsufficientCredits: nothing was changed.
+        BudgetExceeded: a budget's ceiling would be passed; nothing was changed.
         KeyConflict: the key was used for something else.
     """
     checked(amount)
@@ -59,6 +77,7 @@ def hold(
     account = account_of(user)
     key = key or new_key("hold")
     note = Note(actor=name_of(actor), reason=reason, request_key=request_key)
+    found = _ceilings_of(user) if ceilings is None else ceilings
 
     def work() -> CreditEntry:
         if not move_account(account, held=amount, posted__gte=F("held") + amount):
@@ -68,7 +87,11 @@ def hold(
             raise InsufficientCredits(needed=amount, available=0)
         drawn = {grant_id: -part for grant_id, part in drawn.items()}
         move_grants(drawn)
-        return post(account, CreditEntry.Kind.HOLD, key, note, held_delta=amount, draws=drawn)
+        budgets.use(found, amount, exceed=exceed)
+        entry = post(account, CreditEntry.Kind.HOLD, key, note, held_delta=amount, draws=drawn)
+        budgets.record(entry, [(ceiling.counter_id, amount) for ceiling in found])
+        transaction.on_commit(lambda: budgets.warn(found))
+        return entry
 
     def same(entry: CreditEntry) -> bool:
         whose = (entry.kind, entry.account_id, entry.request_key)
@@ -80,6 +103,11 @@ def hold(
         current = CreditAccount.objects.filter(pk=account.pk).first()
         available = 0 if current is None else current.available
         raise InsufficientCredits(needed=amount, available=available) from None
+
+
+def _ceilings_of(user: AbstractBaseUser | CreditAccount) -> Sequence[Ceiling]:
+    owner = user.user if isinstance(user, CreditAccount) else user
+    return [] if owner is None else budgets.ceilings(owner, timezone.now())
 
 
 def _spendable(account: CreditAccount) -> list[tuple[int, int]]:
@@ -146,6 +174,7 @@ def _resolve(held: CreditEntry, kind: CreditEntry.Kind, spent: int, key: str | N
         if lost:
             move_account(account, posted=-lost)
         move_grants(back)
+        uses = budgets.give_back(held, held.held_delta - spent)
         entry = post(
             account,
             kind,
@@ -157,6 +186,7 @@ def _resolve(held: CreditEntry, kind: CreditEntry.Kind, spent: int, key: str | N
             draws={**back, **expired},
             resolves=held,
         )
+        budgets.record(entry, uses)
         if lost:
             _post_expired(account, expired, held.request_key)
         return entry

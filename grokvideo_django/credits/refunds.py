@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from ..exceptions import InvalidAmount, RefundExceedsCapture
 from ..models import CreditAccount, CreditDraw, CreditEntry, CreditGrant
+from . import budgets
 from .entries import Actor, Note, checked, move_account, move_grants, name_of, new_key, once, post, share_out
 from .grants import open_grant
 
@@ -31,6 +32,7 @@ def refund(
     if captured.kind != CreditEntry.Kind.CAPTURE or captured.resolves_id is None:
         raise InvalidAmount(f"A {captured.kind} cannot be refunded, only a capture can. Nothing was changed.")
     whole = -captured.posted_delta
+    hold = CreditEntry(pk=captured.resolves_id)
     amount = whole if amount is None else checked(amount)
     account = CreditAccount(pk=captured.account_id)
     key = key or new_key("refund")
@@ -45,11 +47,14 @@ def refund(
             )
         draws = share_out(amount, _room(captured))
         move_grants(draws)
+        uses = budgets.give_back(hold, amount)
         left = amount - sum(draws.values())
         if left:
             opened = open_grant(account, left, note, category=CreditGrant.Category.ADJUSTMENT)
             draws[opened.pk] = left
-        return post(account, CreditEntry.Kind.REFUND, key, note, posted_delta=amount, draws=draws, refunds=captured)
+        entry = post(account, CreditEntry.Kind.REFUND, key, note, posted_delta=amount, draws=draws, refunds=captured)
+        budgets.record(entry, uses)
+        return entry
 
     def same(entry: CreditEntry) -> bool:
         return entry.refunds_id == captured.pk and entry.posted_delta == amount

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 from .. import credits, pricing
 from ..models import CreditEntry, VideoRequest
+from . import limits
 from .transition import alert
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from django.contrib.auth.base_user import AbstractBaseUser
 
     from ..credits.entries import Actor
@@ -19,11 +22,19 @@ def hold_key(request: VideoRequest) -> str:
     return f"hold:{request.key}"
 
 
-def hold(request: VideoRequest, owner: AbstractBaseUser, *, actor: Actor) -> None:
-    """Set the quote aside on the owner's account.
+def hold(
+    request: VideoRequest,
+    owner: AbstractBaseUser,
+    *,
+    actor: Actor,
+    ceilings: Sequence[credits.Ceiling],
+    exceed_reason: str = "",
+) -> None:
+    """Set the quote aside on the owner's account, and count it under the owner's budgets.
 
     Raises:
         InsufficientCredits: nothing was changed.
+        BudgetExceeded: nothing was changed.
     """
     assert request.quoted_credits is not None
     credits.hold(
@@ -31,9 +42,13 @@ def hold(request: VideoRequest, owner: AbstractBaseUser, *, actor: Actor) -> Non
         request.quoted_credits,
         key=hold_key(request),
         request_key=request.key,
-        reason=str(request),
+        reason=f"{request} (exceeds its budgets: {exceed_reason})" if exceed_reason else str(request),
         actor=actor,
+        ceilings=ceilings,
+        exceed=bool(exceed_reason),
     )
+    if not exceed_reason:
+        limits.check_running(owner, ceilings)
 
 
 def open_hold(request: VideoRequest) -> CreditEntry | None:
@@ -60,6 +75,16 @@ def capture(request: VideoRequest, amount: int, *, reason: str, actor: Actor = N
         amount = min(amount, held.held_delta)
         credits.capture(held, amount, reason=reason, actor=actor)
     VideoRequest.objects.filter(pk=request.pk).update(charged_credits=amount)
+
+
+def end_without_video(request: VideoRequest, outcome: str, *, reason: str) -> str:
+    """Release the hold, or charge what the site's policy says for this outcome; the words for the owner."""
+    amount = pricing.charge_without_video(quoted=request.quoted_credits or 0, outcome=outcome)
+    if not amount:
+        release(request, reason=reason)
+        return "It cost nothing."
+    capture(request, amount, reason=f"{reason} This site charges for that.")
+    return f"It cost {amount} credits: this site charges for what is {outcome}."
 
 
 def price_of_delivered(request: VideoRequest) -> int:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import Q
 
-from .. import conf
+from .. import conf, credits
+from ..credits.entries import Actor
 from ..exceptions import InvalidTransition
 from ..models import VideoRequest
 from . import money
 from .transition import Status, move
-
-if TYPE_CHECKING:
-    from django.contrib.auth.base_user import AbstractBaseUser
-
-    from ..credits.entries import Actor
 
 RING_AGAIN_SECONDS = 15.0
 """A queued or rendered row that nobody took by then gets its doorbell rung again."""
@@ -24,38 +23,102 @@ CANCEL_TRIES = 3
 """A worker may move the row on, or back, between two looks at it."""
 
 
-def start(
-    request: VideoRequest, owner: AbstractBaseUser, *, quoted: int, model: str, now: datetime, actor: Actor
-) -> bool:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """On which terms a request starts: who pays, who wants it, and under which budgets it counts."""
+
+    owner: AbstractBaseUser
+    quoted: int
+    model: str
+    actor: Actor
+    ceilings: Sequence[credits.Ceiling] = ()
+    exceed_reason: str = ""
+
+
+def start(request: VideoRequest, terms: Terms, *, now: datetime) -> bool:
     """Hold the quote and queue a draft. False: it is no draft any more, or was edited since it was quoted.
 
     Raises:
         InsufficientCredits: nothing was changed.
+        BudgetExceeded: nothing was changed.
     """
-    as_quoted = Q(
+    message = f"Started for {terms.quoted} credits."
+    return _queue(request, Status.DRAFT, terms, guard=_as_quoted(request, terms), message=message, now=now)
+
+
+def approve(request: VideoRequest, terms: Terms, *, reason: str, now: datetime) -> bool:
+    """Hold the quote of a request that waited for approval, and queue it. False: it does not wait any more.
+
+    Raises:
+        InsufficientCredits: nothing was changed.
+        BudgetExceeded: nothing was changed.
+    """
+    message = " ".join(filter(None, [f"Approved for {terms.quoted} credits.", reason]))
+    return _queue(request, Status.AWAITING_APPROVAL, terms, guard=Q(), message=message, now=now)
+
+
+def _queue(request: VideoRequest, from_: str, terms: Terms, *, guard: Q, message: str, now: datetime) -> bool:
+    if terms.exceed_reason:
+        message = f"{message} It may exceed its budgets: {terms.exceed_reason}"
+    return move(
+        request.pk,
+        Status.QUEUED,
+        from_=[from_],
+        kind="queued",
+        message=message,
+        actor=terms.actor,
+        guard=guard,
+        settle=lambda row: money.hold(
+            row, terms.owner, actor=terms.actor, ceilings=terms.ceilings, exceed_reason=terms.exceed_reason
+        ),
+        model=terms.model,
+        quoted_credits=terms.quoted,
+        queued_at=now,
+        queue_expires_at=now + timedelta(seconds=conf.current().MAX_QUEUE_AGE),
+        due_at=now + timedelta(seconds=RING_AGAIN_SECONDS),
+        finished_at=None,
+    )
+
+
+def _as_quoted(request: VideoRequest, terms: Terms) -> Q:
+    """That nobody has edited the row since it was read and priced."""
+    return Q(
         updated_at=request.updated_at,
-        owner=owner,
+        owner=terms.owner,
         duration_seconds=request.duration_seconds,
         resolution=request.resolution,
         operation=request.operation,
         image=request.image.name or "",
         image_url=request.image_url,
     )
+
+
+def ask_for_approval(request: VideoRequest, terms: Terms, *, limit: int) -> bool:
+    """Above its owner's limit: it waits for somebody who may approve it, and holds nothing yet."""
     return move(
         request.pk,
-        Status.QUEUED,
+        Status.AWAITING_APPROVAL,
         from_=[Status.DRAFT],
-        kind="queued",
-        message=f"Started for {quoted} credits.",
+        kind="approval_asked",
+        message=f"It costs {terms.quoted} credits, more than {limit}: it waits for approval. Nothing is held yet.",
+        actor=terms.actor,
+        guard=_as_quoted(request, terms),
+        model=terms.model,
+        quoted_credits=terms.quoted,
+    )
+
+
+def decline(pk: int, *, actor: Actor, reason: str, now: datetime) -> bool:
+    """Not approved: it ends, and cost nothing."""
+    return move(
+        pk,
+        Status.CANCELED,
+        from_=[Status.AWAITING_APPROVAL],
+        kind="declined",
+        message=" ".join(filter(None, ["Declined. It cost nothing.", reason])),
         actor=actor,
-        guard=as_quoted,
-        settle=lambda row: money.hold(row, owner, actor=actor),
-        model=model,
-        quoted_credits=quoted,
-        queued_at=now,
-        queue_expires_at=now + timedelta(seconds=conf.current().MAX_QUEUE_AGE),
-        due_at=now + timedelta(seconds=RING_AGAIN_SECONDS),
-        finished_at=None,
+        charged_credits=0,
+        finished_at=now,
     )
 
 

@@ -28,7 +28,7 @@ def move(
     actor: Actor = None,
     data: Mapping[str, Any] | None = None,
     guard: Q | None = None,
-    settle: Callable[[VideoRequest], None] | None = None,
+    settle: Callable[[VideoRequest], str | None] | None = None,
     **values: Any,
 ) -> bool:
     """Change a row if it still is what the caller believes; False if it is not: then nothing was changed.
@@ -42,7 +42,7 @@ def move(
         actor: a user or a name; None is the machine.
         data: the event's details.
         guard: what must hold besides.
-        settle: what else belongs into this transaction; gets the row as updated.
+        settle: what else belongs into this transaction; gets the row as updated. What it returns ends the message.
         values: other columns.
     """
 
@@ -50,9 +50,9 @@ def move(
         rows = VideoRequest.objects.filter(guard or Q(), pk=pk)
         for status in from_:
             if rows.filter(status=status).update(status=to or status, updated_at=timezone.now(), **values):
-                if settle is not None:
-                    settle(VideoRequest.objects.get(pk=pk))
-                record(pk, kind, message=message, actor=actor, data=data, from_=status, to=to or status)
+                more = settle(VideoRequest.objects.get(pk=pk)) if settle is not None else None
+                words = f"{message} {more}" if more else message
+                record(pk, kind, message=words, actor=actor, data=data, from_=status, to=to or status)
                 return True
         return False
 

@@ -1,11 +1,17 @@
-"""The tables: requests and their events, the ledger, the gateway's state, planned files."""
+"""The tables: requests and their events, the ledger, budgets, allowances, the gateway's state, planned files."""
 
+from .allowances import Allowance
+from .budgets import Budget, BudgetCounter, BudgetUse
 from .files import PlannedFile
 from .gateway import GatewayState
 from .ledger import CreditAccount, CreditDraw, CreditEntry, CreditGrant
 from .requests import VideoRequest, VideoRequestEvent
 
 __all__ = [
+    "Allowance",
+    "Budget",
+    "BudgetCounter",
+    "BudgetUse",
     "CreditAccount",
     "CreditDraw",
     "CreditEntry",

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.django_db
 
 
 def start(row, owner, quoted=5):
-    return starting.start(row, owner, quoted=quoted, model=MODEL, now=timezone.now(), actor=owner)
+    terms = starting.Terms(owner=owner, quoted=quoted, model=MODEL, actor=owner)
+    return starting.start(row, terms, now=timezone.now())
 
 
 def cancel(row, actor="somebody"):
