@@ -42,6 +42,7 @@ def situation(request: VideoRequest, gateway: GatewayState, now: datetime) -> It
             yield _("The gateway accepted it %(ago)s ago and is making the video.") % ago
         case Status.IN_DOUBT:
             yield from in_doubt(request)
+            yield _("Please wait: another try now could be paid for twice.")
         case _:
             yield str(SENTENCES[request.status])
     if request.status in {Status.SUBMITTING, Status.SUBMITTED}:
@@ -87,7 +88,6 @@ def in_doubt(request: VideoRequest) -> Iterator[str]:
         "%(credits)d credits stay held until the gateway or a site manager says what became of it; "
         "nothing more will be charged for it."
     ) % {"credits": request.quoted_credits or 0}
-    yield _("Please wait: another try now could be paid for twice.")
 
 
 def _since(moment: datetime | None, now: datetime) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import quote
+from django.template.defaultfilters import linebreaksbr
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -32,12 +34,13 @@ class Facts(RequestModelAdmin):
             "file_facts": obj.video,
             "input_image": obj.has_image,
             "target_link": obj.target_content_type_id,
+            "relatives": obj.retry_of_id or obj.retries.exists(),
         }
         sections = [
             (None, ["situation", "error_message", "player", "file_facts", "money"]),
             (
                 gettext_lazy("What was asked for"),
-                ["owner_name", "prompt", "wish", "input_image", "target_link", "relatives"],
+                ["owned_by", "prompt_text", "wish", "input_image", "target_link", "relatives"],
             ),
         ]
         details = [
@@ -65,11 +68,11 @@ class Facts(RequestModelAdmin):
         return columns.badge(obj)
 
     @admin.display(description=gettext_lazy("owner"), ordering="owner_name")
-    def owner_name(self, obj: VideoRequest) -> str:
+    def owned_by(self, obj: VideoRequest) -> str:
         """Who pays."""
         return columns.owner_name(obj)
 
-    @admin.display(description=gettext_lazy("cost in credits"), ordering="charged_credits")
+    @admin.display(description=gettext_lazy("credits"), ordering="charged_credits")
     def cost(self, obj: VideoRequest) -> str:
         """Charged, held, or what it would be."""
         return explaining.cost(obj)
@@ -108,6 +111,11 @@ class Facts(RequestModelAdmin):
             return words
         return _("%(words)s, about %(dollars)s") % {"words": words, "dollars": pricing.in_dollars(amount)}
 
+    @admin.display(description=gettext_lazy("prompt"))
+    def prompt_text(self, obj: VideoRequest) -> SafeString:
+        """The whole prompt, in its own direction of writing."""
+        return format_html('<span dir="auto">{}</span>', linebreaksbr(obj.prompt))
+
     @admin.display(description=gettext_lazy("settings"))
     def wish(self, obj: VideoRequest) -> str:
         """Length, shape, size and mode in one line."""
@@ -122,22 +130,26 @@ class Facts(RequestModelAdmin):
         return format_html('<a href="{}">{}</a>', url, obj.image.name or obj.image_url)
 
     @admin.display(description=gettext_lazy("attached to"))
-    def target_link(self, obj: VideoRequest) -> str:
-        """The object and the field; a sentence if it is gone."""
+    def target_link(self, obj: VideoRequest) -> str | SafeString:
+        """The object and the field, with a link where its admin has one."""
         model = None if obj.target_content_type is None else obj.target_content_type.model_class()
-        name = _("object") if model is None else model._meta.verbose_name
-        return _("%(model)s %(id)s, field %(field)s") % {
-            "model": name,
+        words = _("%(model)s %(id)s, field %(field)s") % {
+            "model": _("object") if model is None else model._meta.verbose_name,
             "id": obj.target_object_id,
             "field": obj.target_field,
         }
+        if model is None or not self.admin_site.is_registered(model):
+            return words
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
+        url = reverse(name, args=[quote(obj.target_object_id)], current_app=self.admin_site.name)
+        return format_html('<a href="{}">{}</a>', url, words)
 
     @admin.display(description=gettext_lazy("related"))
-    def relatives(self, obj: VideoRequest) -> SafeString | str:
+    def relatives(self, obj: VideoRequest) -> SafeString:
         """What it is a retry of, and its own retries."""
         links = [(_("retry of"), obj.retry_of)] if obj.retry_of is not None else []
         links += [(_("made again as"), again) for again in obj.retries.order_by("pk")]
-        return format_html_join(", ", "{} {}", ((words, self._link(other)) for words, other in links)) or "-"
+        return format_html_join(", ", "{} {}", ((words, self._link(other)) for words, other in links))
 
     def _link(self, obj: VideoRequest) -> SafeString:
         url = reverse("admin:grokvideo_videorequest_change", args=[obj.pk], current_app=self.admin_site.name)

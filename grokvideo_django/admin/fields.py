@@ -29,7 +29,7 @@ class PromptField(forms.CharField):
     def __init__(self, **kwargs: Any) -> None:
         widget = AdminTextareaWidget(attrs={"rows": 6, "dir": "auto"})
         help_text = _("Subject, action, scene, camera, sound.")
-        super().__init__(**{"label": _("prompt"), "help_text": help_text, "widget": widget, **kwargs})
+        super().__init__(**{"label": _("Prompt"), "help_text": help_text, "widget": widget, **kwargs})
 
     def validate(self, value: Any) -> None:
         """Judged with the whole request."""
@@ -45,7 +45,7 @@ class DurationField(forms.IntegerField):
         limits = {"min": MIN_DURATION_SECONDS, "max": MAX_DURATION_SECONDS, "class": "vIntegerField"}
         help_text = _("Seconds, 1 to 15.")
         widget = forms.NumberInput(attrs=limits)
-        super().__init__(**{"label": _("duration"), "help_text": help_text, "widget": widget, **kwargs})
+        super().__init__(**{"label": _("Duration"), "help_text": help_text, "widget": widget, **kwargs})
 
     def validate(self, value: Any) -> None:
         """Judged with the whole request."""
@@ -64,7 +64,7 @@ class ImageField(forms.FileField):
     def __init__(self, **kwargs: Any) -> None:
         widget = AdminFileWidget(attrs={"accept": "image/jpeg,image/png,image/webp"})
         help_text = _("The first frame, for a video from an image: JPEG, PNG or WebP.")
-        super().__init__(**{"label": _("image"), "required": False, "help_text": help_text, "widget": widget, **kwargs})
+        super().__init__(**{"label": _("Image"), "required": False, "help_text": help_text, "widget": widget, **kwargs})
 
     def clean(self, data: Any, initial: Any = None) -> Any:
         """Named by what it is; what is no image is refused with the whole request."""
@@ -86,7 +86,7 @@ class ImageAddressField(forms.URLField):
 
     def __init__(self, **kwargs: Any) -> None:
         help_text = _("Instead of an upload: the public address of an image.")
-        defaults = {"label": _("image's address"), "required": False, "max_length": 2000, "assume_scheme": "https"}
+        defaults = {"label": _("Image's address"), "required": False, "max_length": 2000, "assume_scheme": "https"}
         widget = forms.URLInput(attrs={"class": "vURLField"})
         super().__init__(**{**defaults, "help_text": help_text, "widget": widget, **kwargs})
 

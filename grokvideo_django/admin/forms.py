@@ -27,6 +27,9 @@ JUDGED: Final = frozenset(
 )
 """What ``validation`` judges, so that nothing else does."""
 
+DEFAULTS: Final = ("duration_seconds", "aspect_ratio", "resolution", "mode")
+"""The model's, since the fields are not."""
+
 SAME: Final = ("prompt", "duration_seconds", "aspect_ratio", "resolution", "mode", "image_url", "owner_id")
 """What makes a form that comes again the same one: a double click, and not a new wish under an old key."""
 
@@ -51,18 +54,18 @@ class VideoRequestForm(RequestForm):
 
     prompt = PromptField()
     duration_seconds = DurationField()
-    aspect_ratio = OfferedField(label=_("aspect ratio"), choices=VideoRequest.AspectRatio.choices)
-    resolution = OfferedField(label=_("resolution"), choices=VideoRequest.Resolution.choices)
+    aspect_ratio = OfferedField(label=_("Aspect ratio"), choices=VideoRequest.AspectRatio.choices)
+    resolution = OfferedField(label=_("Resolution"), choices=VideoRequest.Resolution.choices)
     mode = OfferedField(
-        label=_("mode"), required=False, choices=[("", _("as the gateway likes")), *VideoRequest.Mode.choices]
+        label=_("Mode"), required=False, choices=[("", _("as the gateway likes")), *VideoRequest.Mode.choices]
     )
     image = ImageField()
     image_url = ImageAddressField()
     attach_to = forms.ChoiceField(
-        label=_("attach to"), required=False, help_text=_("The field that gets the finished video.")
+        label=_("Attach to"), required=False, help_text=_("The field that gets the finished video.")
     )
     target_object_id = forms.CharField(
-        label=_("id of the object"), required=False, max_length=255, help_text=_("Of the object that has this field.")
+        label=_("Id of the object"), required=False, max_length=255, help_text=_("Of the object that has this field.")
     )
     form_key = forms.CharField(required=False, widget=forms.HiddenInput)
 
@@ -76,13 +79,15 @@ class VideoRequestForm(RequestForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["form_key"].initial = uuid.uuid4
+        for name in DEFAULTS:
+            self.initial.setdefault(name, getattr(self.instance, name))
         current = targets.chosen(self.instance) or str(self.initial.get("attach_to", ""))
         places = targets.choices(self.http_request, self.site, targets.chosen(self.instance))
         self.fields["attach_to"].choices = places  # type: ignore[attr-defined]
         self.initial["attach_to"] = current if current in dict(places) else ""
         if "owner" in self.fields:
             self.fields["owner"] = user_field(
-                self.http_request, self.site, label=_("owner"), help_text=_("Whose credits pay for it.")
+                self.http_request, self.site, label=_("Owner"), help_text=_("Whose credits pay for it.")
             )
             if self.instance.owner_id is None:
                 self.initial.setdefault("owner", self.http_request.user.pk)

@@ -6,7 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 from django import forms
-from django.contrib.admin.widgets import AdminTextInputWidget
+from django.contrib.admin.widgets import AdminIntegerFieldWidget, AdminTextInputWidget
 from django.utils.translation import gettext_lazy as _
 
 from .. import credits
@@ -28,14 +28,14 @@ MOMENT: Final = "%Y-%m-%dT%H:%M"
 class GrantForm(forms.Form):
     """Whom, how much, why. The hidden key grants once, however often the form is sent."""
 
-    amount = forms.IntegerField(label=_("credits"), min_value=1, max_value=MOST)
+    amount = forms.IntegerField(label=_("Credits"), min_value=1, max_value=MOST, widget=AdminIntegerFieldWidget)
     reason = forms.CharField(
-        label=_("reason"), max_length=255, widget=AdminTextInputWidget, help_text=_("Shown on the user's statement.")
+        label=_("Reason"), max_length=255, widget=AdminTextInputWidget, help_text=_("Shown on the user's statement.")
     )
     expires_at = forms.DateTimeField(
-        label=_("expires"),
+        label=_("Expires"),
         required=False,
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MOMENT),
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "class": "vTextField"}, format=MOMENT),
         help_text=_("What is left then expires. Empty: never."),
     )
     key = forms.CharField(widget=forms.HiddenInput, required=False)
@@ -44,7 +44,7 @@ class GrantForm(forms.Form):
 
     def __init__(self, request: HttpRequest, site: AdminSite, data: Any = None, *, user: str = "") -> None:
         super().__init__(data, initial={"user": user, "key": str(uuid.uuid4())}, label_suffix="")
-        self.fields["user"] = user_field(request, site, label=_("user"))
+        self.fields["user"] = user_field(request, site, label=_("User"))
         self.order_fields(self.field_order)
 
     def clean_key(self) -> str:

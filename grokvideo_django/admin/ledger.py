@@ -148,9 +148,7 @@ class CreditAccountAdmin(Ledger, AccountModelAdmin):
 class CreditEntryAdmin(Ledger, EntryModelAdmin):
     """The statement: append-only, so only shown."""
 
-    list_display = (
-        "created_at", "account", "kind", "posted_delta", "held_delta", "posted_after", "held_after", "reason", "actor",
-    )  # fmt: skip
+    list_display = ("created_at", "account", "kind", "posted_delta", "held_delta", "reason", "actor")
     list_filter = ("kind", "created_at")
     list_select_related = ("account",)
     search_fields = ("account__user_name", "request_key", "reason", "actor", "key")

@@ -46,7 +46,7 @@ class VideoRequestAdmin(Facts, Buttons):
     """Drafts can be edited; whatever has been started is shown, with what can still be done about it."""
 
     form = VideoRequestForm
-    list_display = ("thumbnail", "prompt_start", "state", "owner_name", "cost", "age")
+    list_display = ("thumbnail", "state", "prompt_start", "cost", "owned_by", "age")
     list_display_links = ("thumbnail", "prompt_start")
     list_filter = ("status", "resolution", OWNER_FILTER, "created_at")
     list_select_related = ("owner",)
@@ -198,6 +198,7 @@ class VideoRequestAdmin(Facts, Buttons):
     ) -> HttpResponse:
         """The price, the buttons, and the page's own reloading."""
         form = context["adminform"].form
+        context["show_save_and_add_another"] = False  # one price and one decision at a time
         may_generate = self.has_add_permission(request)
         if isinstance(form, VideoRequestForm):
             payer = form.instance.owner or request.user

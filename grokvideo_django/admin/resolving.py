@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.contrib.admin.widgets import AdminTextInputWidget
 from django.utils.translation import gettext_lazy as _
 
 from .. import services
@@ -25,14 +26,20 @@ DONE: dict[Outcome, Any] = {
 class ResolveForm(forms.Form):
     """One of four outcomes, with a reason that is kept."""
 
-    outcome = forms.ChoiceField(label=_("decision"), widget=forms.RadioSelect)
+    outcome = forms.ChoiceField(label=_("Decision"), widget=forms.RadioSelect)
     gateway_job_id = forms.CharField(
-        label=_("gateway's job id"),
+        label=_("Gateway's job id"),
         required=False,
         max_length=200,
+        widget=AdminTextInputWidget,
         help_text=_("To attach a job only: from the gateway's dashboard."),
     )
-    reason = forms.CharField(label=_("reason"), max_length=255, help_text=_("Kept with the decision, under your name."))
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=255,
+        widget=AdminTextInputWidget,
+        help_text=_("Kept with the decision, under your name."),
+    )
     confirm = forms.BooleanField(
         label=_("I have looked this request up at the gateway. Releasing or charging cannot be undone.")
     )
