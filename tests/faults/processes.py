@@ -19,6 +19,7 @@ from .. import settings as test_settings
 ROOT = Path(__file__).parents[2]
 MARK = "GROKVIDEO_TEST_PROCESS"
 """An environment variable that every process of one fleet inherits: finds horses whose parent is dead."""
+ARMING = {"GROKVIDEO_CRASH_AT", "GROKVIDEO_STOP_AT", "GROKVIDEO_CRASH_ONCE"}
 
 
 def _read(path: Path) -> bytes:
@@ -93,6 +94,9 @@ class Process:
         pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
         return [pid for pid in pids if _stat(pid)[1] == self.pid and lives(pid)]
 
+    def stopped_horses(self) -> list[int]:
+        return [pid for pid in self.horses() if _stat(pid)[0] == "T"]
+
     def kill(self) -> None:
         """SIGKILL, this process only."""
         self._popen.kill()
@@ -120,9 +124,10 @@ class Fleet:
         self.processes: list[Process] = []
         self.restarts = 0
 
-    def worker(self, *, crash_at: str = "") -> Process:
-        """A stock worker; its horse dies at the crash point, once in the life of this fleet."""
-        extra = {"GROKVIDEO_CRASH_AT": crash_at, "GROKVIDEO_CRASH_ONCE": str(self.crashed)} if crash_at else {}
+    def worker(self, *, crash_at: str = "", stop_at: str = "") -> Process:
+        """A stock worker; its horse dies or stops at the point, once in the life of this fleet."""
+        extra = {"GROKVIDEO_CRASH_ONCE": str(self.crashed)} if crash_at or stop_at else {}
+        extra |= {"GROKVIDEO_CRASH_AT": crash_at, "GROKVIDEO_STOP_AT": stop_at}
         return self._start("worker", ["rqworker", "default"], extra)
 
     def cron(self) -> Process:
@@ -130,12 +135,12 @@ class Fleet:
 
     @property
     def crashed(self) -> Path:
-        """Made by the process that crashed."""
+        """Made by the process that died or stopped."""
         return self.folder / "crashed"
 
     def _start(self, kind: str, arguments: list[str], extra: dict[str, str]) -> Process:
         environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("GROKVIDEO_CRASH")},
+            **{name: value for name, value in os.environ.items() if name not in ARMING},
             "DJANGO_SETTINGS_MODULE": "tests.settings",
             "GROKVIDEO_TEST_WORKER": "1",
             "GROKVIDEO_TEST_SETTINGS": json.dumps(self.settings),
