@@ -1,0 +1,284 @@
+"""What each answer to a read or a DELETE means for its row, with the sandbox's own misbehaviours."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from grokvideo_django.gateway import Job, JobState
+from grokvideo_django.lifecycle import reading, site
+from grokvideo_django.models import CreditAccount, GatewayState, VideoRequest
+from grokvideo_django.polling import rate
+from grokvideo_django.polling.answers import Round
+from grokvideo_django.polling.reader import Answer
+
+from ..making import Status, last_event, overdue, put, seconds_until, unchanged
+
+pytestmark = pytest.mark.django_db
+
+HOUR = timedelta(hours=1)
+
+
+def state():
+    return GatewayState.objects.current()
+
+
+def aged(row, **delta):
+    VideoRequest.objects.filter(pk=row.pk).update(submitted_at=timezone.now() - timedelta(**delta))
+
+
+def after(tick, row):
+    overdue(row)
+    tick()
+    row.refresh_from_db()
+    return row
+
+
+# -- a job that the gateway does not know
+
+
+def test_an_unknown_job_is_young_enough_to_turn_up(tick, editor):
+    row = put(editor, Status.SUBMITTED)
+    aged(row, seconds=590)
+    after(tick, row)
+    assert (row.status, row.reads, last_event(row).kind) == (Status.SUBMITTED, 1, "queued")
+    assert seconds_until(row.due_at) == pytest.approx(30, abs=5)
+
+
+def test_an_unknown_job_is_in_doubt_in_the_end(tick, editor):
+    row = put(editor, Status.SUBMITTED)
+    aged(row, seconds=610)
+    after(tick, row)
+    assert (row.status, row.error_code) == (Status.IN_DOUBT, "404")
+    assert seconds_until(row.due_at) == pytest.approx(3600, abs=5)
+    assert CreditAccount.objects.get().held == 5
+
+
+def test_an_unknown_job_in_doubt_is_asked_about_hourly(tick, editor):
+    row = put(editor, Status.IN_DOUBT)
+    aged(row, hours=30)
+    after(tick, row)
+    assert (row.status, row.reads) == (Status.IN_DOUBT, 1)
+    assert seconds_until(row.due_at) == pytest.approx(3600, abs=5)
+
+
+# -- deadlines
+
+
+def test_a_job_that_never_ends_is_in_doubt_past_its_deadline_and_never_failed(tick, at_gateway, editor):
+    row = at_gateway(editor, "never")
+    aged(row, hours=23)
+    after(tick, row)
+    assert (row.status, round(seconds_until(row.due_at), -1)) == (Status.SUBMITTED, 300)
+    aged(row, hours=24)
+    after(tick, row)
+    assert (row.status, row.error_code) == (Status.IN_DOUBT, "deadline")
+    assert seconds_until(row.due_at) == pytest.approx(3600, abs=5)
+    assert CreditAccount.objects.get().held == 5
+
+
+@pytest.mark.parametrize(("word", "code"), [("read-500", "500"), ("read-lost", "unreadable"), ("read-403", "403")])
+def test_a_job_that_cannot_be_read_is_in_doubt_past_its_deadline(word, code, tick, at_gateway, editor):
+    row = at_gateway(editor, word)
+    aged(row, hours=23)
+    after(tick, row)
+    assert (row.status, round(seconds_until(row.due_at), -1)) == (Status.SUBMITTED, 600)
+    aged(row, hours=24)
+    after(tick, row)
+    assert (row.status, row.error_code) == (Status.IN_DOUBT, code)
+    assert "cannot be read" in row.error_message
+
+
+def test_the_deadline_is_a_setting(tick, at_gateway, editor, settings):
+    settings.GROKVIDEO = {**settings.GROKVIDEO, "DEADLINE": 60}
+    row = at_gateway(editor, "never")
+    aged(row, seconds=61)
+    assert after(tick, row).status == Status.IN_DOUBT
+
+
+@pytest.mark.parametrize("word", ["never", "read-500", "read-404"])
+def test_in_doubt_it_is_read_hourly_for_seven_days(word, tick, at_gateway, editor):
+    row = at_gateway(editor, word, Status.IN_DOUBT)
+    aged(row, days=6, hours=23)
+    after(tick, row)
+    assert (row.status, row.reads) == (Status.IN_DOUBT, 1)
+    assert seconds_until(row.due_at) == pytest.approx(3600, abs=5)
+    aged(row, days=7)
+    after(tick, row)
+    assert (row.status, row.reads, row.due_at) == (Status.IN_DOUBT, 2, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "held"),
+    [("delay=0", Status.RENDERED, 5), ("failed", Status.FAILED, 0), ("cancelled", Status.CANCELED, 0)],
+)
+def test_what_the_gateway_says_in_the_end_ends_the_doubt(words, status, held, tick, at_gateway, editor):
+    row = at_gateway(editor, words, Status.IN_DOUBT)
+    aged(row, days=2)
+    after(tick, row)
+    assert row.status == status
+    assert CreditAccount.objects.get().held == held
+
+
+def test_a_row_that_was_never_dated_counts_from_its_creation(tick, at_gateway, editor):
+    row = at_gateway(editor, "never", submitted_at=None, created_at=timezone.now() - timedelta(hours=25))
+    assert after(tick, row).status == Status.IN_DOUBT
+
+
+# -- how it ends
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ("failed=out_of_foxes", "out_of_foxes", ""),
+        ("failed error=none", "failed", "It gives no reason."),
+        ("expired", "expired", "It gives no reason."),
+    ],
+)
+def test_no_video(words, code, message, tick, at_gateway, editor):
+    row = after(tick, at_gateway(editor, words))
+    assert (row.status, row.charged_credits) == (Status.FAILED, 0)
+    assert code in f"{row.error_code} {row.error_message}"
+    assert message in row.error_message
+
+
+def test_a_cancellation_that_nobody_asked_for_says_so(tick, at_gateway, editor):
+    row = after(tick, at_gateway(editor, "cancelled"))
+    assert (row.status, "by itself" in last_event(row).message) == (Status.CANCELED, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "word"),
+    [("status=thinking delay=60", "thinking"), ("no-status delay=60", ""), ("no-url", "completed"), ("read-304", "")],
+)
+def test_what_says_nothing_is_pending_and_its_word_recorded(words, word, tick, at_gateway, editor):
+    row = after(tick, at_gateway(editor, words, gateway_status="before"))
+    assert (row.status, row.gateway_status) == (Status.SUBMITTED, word)
+    assert seconds_until(row.due_at) == pytest.approx(4, abs=3)
+
+
+# -- reads that fail
+
+
+@pytest.mark.parametrize("word", ["400", "403", "408", "410", "422", "500", "503", "lost", "302", "bad-json"])
+def test_a_read_that_fails_changes_nothing_but_the_next_look(word, tick, at_gateway, editor):
+    row = after(tick, at_gateway(editor, f"read-{word}", gateway_status="queued"))
+    assert (row.status, row.reads, last_event(row).kind) == (Status.SUBMITTED, 1, "queued")
+    if word != "bad-json":  # which is a pending job
+        assert (round(seconds_until(row.due_at)), row.gateway_status) == (pytest.approx(15, abs=3), "queued")
+    assert not state().is_paused
+
+
+def test_retry_after_is_obeyed_and_stops_everything(tick, at_gateway, editor):
+    row = after(tick, at_gateway(editor, "read-429=40"))
+    assert seconds_until(row.due_at) == pytest.approx(40, abs=5)
+    permit = rate.gate().take(1, "submit")
+    assert (permit.granted, permit.wait_seconds) == (0, pytest.approx(40, abs=5))
+
+
+def test_a_limit_in_the_headers_is_learned(tick, at_gateway, editor, sandbox, settings):
+    at_gateway(editor, "never")
+    sandbox.options.requests_per_minute = 50
+    try:
+        tick()
+    finally:
+        sandbox.options.requests_per_minute = 0
+    settings.GROKVIDEO = {**settings.GROKVIDEO, "REQUESTS_PER_MINUTE": 60_000}
+    assert rate.gate().take(100, "read").granted <= 1
+
+
+# -- the key
+
+
+def test_401_pauses_the_site_and_a_read_that_works_resumes_it(tick, at_gateway, editor, caplog):
+    row = at_gateway(editor, "read-401*2")
+    for _look in range(2):
+        after(tick, row)
+        assert (state().is_paused, state().pause_status) == (True, 401)
+    assert len(caplog.records) == 1
+    after(tick, row)
+    assert not state().is_paused
+    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
+
+
+def test_one_answer_that_works_in_the_same_round_proves_the_key(tick, at_gateway, editor, caplog):
+    at_gateway(editor, "read-401")
+    at_gateway(editor, "never")
+    tick()
+    assert not state().is_paused
+    assert not caplog.records
+
+
+def test_an_answer_without_a_word_proves_nothing(tick, at_gateway, editor):
+    at_gateway(editor, "read-304")
+    site.pause(timezone.now(), status=401, message="")
+    tick()
+    assert state().is_paused
+
+
+# -- rows that raise
+
+
+@pytest.fixture
+def one_round(editor, redis_server):
+    """Rows under one lease, and the round that writes them."""
+    token = uuid.uuid4()
+
+    def make(count=1, **values):
+        rows = [put(editor, Status.SUBMITTED, lease_token=token, **values) for _ in range(count)]
+        return Round(token, timezone.now(), rate.gate()), rows
+
+    return make
+
+
+def answer(row, status="processing", state=JobState.RUNNING, **values):
+    return Answer(row=row, was_cancel=False, job=Job(id=row.gateway_job_id, state=state, status=status, **values))
+
+
+def test_a_row_whose_handling_raises_is_put_aside_and_the_others_go_on(one_round, monkeypatch, caplog):
+    result, (bad, good, last) = one_round(3)
+
+    def broken(*args, **values):
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(reading, "ended_without_video", broken)
+    failed = Answer(row=bad, was_cancel=False, job=Job(id="x", state=JobState.FAILED, status="failed"))
+    done = answer(last, "completed", JobState.COMPLETED, result_url="https://x.example/v.mp4")
+    result.take([failed, answer(good), done])
+    assert result.write() == [last.pk]
+    for row in (bad, good, last):
+        row.refresh_from_db()
+    assert (bad.status, last_event(bad).kind) == (Status.SUBMITTED, "put_aside")
+    assert "boom" in bad.error_message
+    assert seconds_until(bad.due_at) == pytest.approx(60, abs=5)
+    assert (good.reads, last.status) == (1, Status.RENDERED)
+    assert f"Request {bad.pk} could not be handled." in caplog.text
+
+
+def test_a_row_whose_asking_raised_is_put_aside(one_round):
+    result, (row,) = one_round()
+    result.take([Answer(row=row, was_cancel=False, error=RuntimeError("boom"))])
+    result.write()
+    row.refresh_from_db()
+    assert (last_event(row).kind, row.lease_token) == ("put_aside", None)
+    assert "Asking the gateway failed: RuntimeError('boom')" in row.error_message
+
+
+def test_no_answer_at_all_changes_nothing(one_round):
+    result, (row,) = one_round()
+    with unchanged():
+        result.take([Answer(row=row, was_cancel=False)])
+        assert result.write() == []
+
+
+def test_a_code_of_any_length_fits(one_round):
+    result, (row,) = one_round()
+    error = type("Error", (), {"code": "c" * 90, "message": "m" * 3000})()
+    result.take([answer(row, "failed", JobState.FAILED, error=error)])
+    row.refresh_from_db()
+    assert (row.error_code, row.error_message) == ("c" * 64, "m" * 3000)
