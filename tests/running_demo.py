@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,25 +18,29 @@ MANAGE = Path(__file__).resolve().parent.parent / "example_project" / "manage.py
 READY = re.compile(
     r"^Ready: (?P<url>http://127\.0\.0\.1:(?P<port>\d+)/)admin/ · user (?P<user>\S+) · password (?P<password>\S+)"
 )
+COMMAND = (sys.executable, str(MANAGE), "demo")
 LEFT_OUT = ("AIGATEWAY_API_KEY", "DJANGO_SETTINGS_MODULE", "REDIS_URL", "CI")
 
 
 class RunningDemo:
     """Runs in a folder of its own; leaving the block ends it if it still runs."""
 
-    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, *, command: Sequence[str] = COMMAND, cwd: str | Path = "/", **environment: str
+    ) -> None:
         self.folder = folder
         self.lines: list[str] = []
         self.started_at = time.monotonic()
         kept = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
         self.process = subprocess.Popen(
-            [sys.executable, str(MANAGE), "demo", *arguments],
-            cwd="/",
+            command,
+            cwd=cwd,
             env={**kept, "GROKVIDEO_DEMO_DIR": str(folder), "PYTHONUNBUFFERED": "1", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -58,6 +63,8 @@ class RunningDemo:
         if self.process.poll() is None:
             self.stop()
         self._reader.join()
+        if error is not None:
+            print(self.output)
 
     def ready(self, seconds: float = 90) -> re.Match[str]:
         """The line that says where it is."""
@@ -72,7 +79,7 @@ class RunningDemo:
 
     def stop(self, number: int = signal.SIGINT) -> int:
         """As Ctrl-C does; the exit code."""
-        self.process.send_signal(number)
+        os.killpg(self.process.pid, number)
         return self.wait()
 
     def wait(self, seconds: float = 60) -> int:

@@ -4,7 +4,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
-from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
@@ -13,11 +12,7 @@ from .models import Article
 
 def generate_url(article: Article) -> str:
     """The form for a new video that goes into the article's hero when it is ready."""
-    target = {
-        "target_content_type": ContentType.objects.get_for_model(article).pk,
-        "target_object_id": article.pk,
-        "target_field": "hero_video",
-    }
+    target = {"attach_to": "content.article.hero_video", "target_object_id": article.pk}
     return f"{reverse('admin:grokvideo_videorequest_add')}?{urlencode(target)}"
 
 

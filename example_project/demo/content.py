@@ -34,7 +34,8 @@ def make() -> None:
     for user in (admin, editor):
         credits.grant(user, CREDITS, key=f"demo:{user.pk}", reason="To try it out")
     for article in reversed(tomllib.loads(ARTICLES.read_text(encoding="utf-8"))["articles"]):
-        Article.objects.get_or_create(slug=article["slug"], defaults=article)
+        body = "\n\n".join(paragraph.replace("\n", " ") for paragraph in article["body"].strip().split("\n\n"))
+        Article.objects.get_or_create(slug=article["slug"], defaults={**article, "body": body})
 
 
 def _user(name: str, *, is_superuser: bool) -> AbstractUser:

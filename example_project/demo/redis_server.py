@@ -71,7 +71,7 @@ class Redis:
     @property
     def url(self) -> str:
         """For ``RQ_QUEUES``."""
-        return f"redis://:{self.password}@{ports.HOST}:{self.port}/0"
+        return f"redis://:{self.password}@{ports.HOST}:{self.port}/0?socket_connect_timeout=2"
 
     @property
     def command(self) -> list[str]:

@@ -70,13 +70,8 @@ STATIC_URL = "/static/"
 MEDIA_URL = "/media/"
 MEDIA_ROOT = STATE_DIR / "media"
 
-RQ_QUEUES = {
-    "default": {
-        "URL": os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
-        # Without a time-out a page would hang for as long as Redis does.
-        "REDIS_CLIENT_KWARGS": {"socket_connect_timeout": 2},
-    }
-}
+# Without the time-out a page would hang for as long as Redis does.
+RQ_QUEUES = {"default": {"URL": os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0?socket_connect_timeout=2")}}
 
 GROKVIDEO: dict[str, Any] = {"API_KEY": os.environ.get("AIGATEWAY_API_KEY", "")}
 SANDBOX = os.environ.get("GROKVIDEO_SANDBOX", "")

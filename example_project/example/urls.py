@@ -2,7 +2,9 @@
 
 from content import views
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from .media import media
 
@@ -10,6 +12,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("grokvideo/", include("grokvideo_django.urls")),
     path("media/<path:path>", media, name="media"),
+    path("favicon.ico", RedirectView.as_view(url=static("content/icon.svg"))),  # asked for by pages that name no icon
     path("", views.home, name="home"),
     path("<slug:slug>/", views.article, name="article"),
 ]
