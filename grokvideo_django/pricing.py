@@ -14,21 +14,27 @@ MAX_PRICE: Final = 10**9
 """Credits; what is listed above it is a slip of the pen."""
 
 
-def _number(listed: object, *path: str) -> Decimal | None:
-    """The number at a path of nested mappings; None for whatever is no number."""
+def _at(listed: object, *path: str) -> object:
+    """What stands at a path of nested mappings; None where there is no mapping."""
     for name in path:
         listed = listed.get(name) if isinstance(listed, Mapping) else None
-    if isinstance(listed, bool) or not isinstance(listed, int | float | str | Decimal):
+    return listed
+
+
+def _number(value: object) -> Decimal | None:
+    """A finite number; None for whatever is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return None
     try:
-        return Decimal(str(listed))  # str: 0.1 as it is written, not as it is stored
+        number = Decimal(str(value))  # str: 0.1 as it is written, not as it is stored
     except InvalidOperation:
         return None
+    return number if number.is_finite() else None
 
 
 def _listed(model: str, name: str) -> Decimal:
-    price = _number(conf.current().PRICES, model, name)
-    if price is None or not price.is_finite() or not 0 <= price <= MAX_PRICE:
+    price = _number(_at(conf.current().PRICES, model, name))
+    if price is None or not 0 <= price <= MAX_PRICE:
         raise UnknownPrice(
             f'There is no price for {name} of the model "{model}", so it cannot be sent. Nothing was charged; '
             f'a site manager can add it to GROKVIDEO["PRICES"].'
@@ -73,14 +79,9 @@ OUTCOMES: Final = ("failed", "moderated", "expired", "canceled")
 
 def share(outcome: str) -> Decimal:
     """What part of the price the owner pays for an end without a video: 0 to 1; nothing unless the site says so."""
-    value = conf.current().CHARGE.get(outcome, "none")
-    if value in {"none", "full"}:
-        return Decimal(value == "full")
-    try:
-        part = Decimal(str(value))
-    except InvalidOperation:
-        return Decimal(0)
-    return min(max(part, Decimal(0)), Decimal(1)) if part.is_finite() else Decimal(0)
+    policy = _at(conf.current().CHARGE, outcome)
+    part = Decimal(1) if policy == "full" else _number(policy) or Decimal(0)
+    return min(max(part, Decimal(0)), Decimal(1))
 
 
 def charge_without_video(*, quoted: int, outcome: str) -> int:

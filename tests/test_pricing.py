@@ -142,6 +142,26 @@ def test_the_charge_never_exceeds_the_quote(listed):
 
 
 @pytest.mark.parametrize(
+    ("policy", "credits"),
+    [
+        ("none", 0), ("full", 25), (0, 0), (1, 25), ("0.5", 13), (0.1, 3), (Decimal("0.2"), 5), ("2", 25), (-1, 0),
+        ("NaN", 0), ("half", 0), (None, 0), (True, 0), ([], 0), ({}, 0), ("9e999999", 25),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_an_end_without_a_video_costs(settings, policy, credits):
+    settings.GROKVIDEO = {**settings.GROKVIDEO, "CHARGE": {"failed": policy}}
+    assert pricing.charge_without_video(quoted=25, outcome="failed") == credits
+    assert pricing.charge_without_video(quoted=25, outcome="moderated") == 0
+
+
+@pytest.mark.parametrize("policy", [None, "full", [], 5])
+def test_a_policy_that_is_none_charges_nothing(settings, policy):
+    settings.GROKVIDEO = {**settings.GROKVIDEO, "CHARGE": policy}
+    assert pricing.charge_without_video(quoted=25, outcome="failed") == 0
+
+
+@pytest.mark.parametrize(
     ("credits", "usd", "words"),
     [(25, "0.01", "$0.25"), (0, "0.01", "$0.00"), (123456, "0.01", "$1,234.56"), (3, Decimal("0.5"), "$1.50")],
 )
