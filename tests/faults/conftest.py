@@ -105,6 +105,12 @@ class Site:
         VideoRequest.objects.filter(due_at__isnull=False).update(due_at=past)
         GatewayState.objects.filter(tick_lease_until__isnull=False).update(tick_lease_until=past)
 
+    def let_dead_submissions_run_out(self) -> None:
+        """As ``let_leases_run_out``, for leases that no living horse can have."""
+        if not self.busy():
+            past = timezone.now() - timedelta(seconds=1)
+            VideoRequest.objects.filter(lease_token__isnull=False, due_at__isnull=False).update(due_at=past)
+
     def assert_settled(self, *, seconds: float = 20) -> None:
         """Books agree; no plan, no file and no lease is left behind. A healthy worker and a cron must be running."""
         self.wait_for(

@@ -108,7 +108,7 @@ def assert_read_again(site: Site, job) -> None:
 
 def test_a_slow_gateway_does_not_cost_the_lease(site):
     """The answers take longer than the leases: one tick goes on, and what it learns is not thrown away."""
-    site.sandbox.behave("read-stall=7")
+    site.sandbox.behave("read-stall=6")
     site.fleet.settings["READ_TIMEOUT"] = 20
     for _twice in range(2):
         site.healthy()

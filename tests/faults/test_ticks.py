@@ -55,8 +55,8 @@ def test_one_long_request_in_flight(site):
         site.healthy()
     request = site.start("A fox [sandbox:never]")
     site.wait_until(request, Status.SUBMITTED)
-    ticks, waiting = watch(site, 10)
-    assert ticks <= 10
+    ticks, waiting = watch(site, 6)
+    assert ticks <= 6
     assert max(waiting) <= 2  # two crons may ring in the same moment
     assert queued_jobs(site) <= 1 or site.wait_for("an empty queue", lambda: not queued_jobs(site))
 

@@ -1,0 +1,110 @@
+"""Several crons and workers, rows that raise, and races: one POST, one hold, one ending each."""
+
+import contextlib
+import io
+import os
+import random
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from django.core.files.base import ContentFile
+from django.db import connection
+from django.utils import timezone
+from PIL import Image
+
+from grokvideo_django import credits, services
+from grokvideo_django.exceptions import InvalidTransition
+from grokvideo_django.models import VideoRequest
+from tests.site.models import Stubborn
+
+Status = VideoRequest.Status
+
+
+def test_three_crons_and_two_workers(site):
+    for _cron in range(3):
+        site.fleet.cron()
+    for _worker in range(2):
+        site.fleet.worker()
+    requests = [site.start(f"Fox {number}") for number in range(20)]
+    for request in requests:
+        site.wait_until_done(request, seconds=60)
+    assert [site.posts(request) for request in requests] == [1] * 20
+    assert len(site.sandbox.accepted) == 20
+    for request in requests:
+        site.assert_attached(request)
+        kinds = [event.kind for event in request.events.all()]
+        assert kinds == ["queued", "submitting", "submitted", "rendered", "succeeded", "attached"]
+    site.assert_account(posted=900, held=0)
+    site.assert_settled()
+
+
+def test_rows_that_raise_do_not_stop_the_others(site):
+    """One per stage, all before the good one in every queue."""
+    site.sandbox.behave("result-url=http://[::1/x", match="garbage")
+    site.sandbox.behave("result-url=file:///etc/passwd", match="forbidden")
+    site.sandbox.behave("status=" + "%" * 90, match="odd words")
+    stubborn = Stubborn.objects.create()
+    site.start("garbage")
+    forbidden = site.start("forbidden")
+    odd = site.start("odd words [sandbox:delay=2]")
+    unsaved = site.start("stubborn", target=stubborn, target_field="clip")
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(picture, "PNG")
+    gone = site.start("no image", image=ContentFile(picture.getvalue(), name="gone.png"))
+    gone.image.storage.delete(gone.image.name)
+    unknown = site.start("unknown job")
+    site.healthy()
+    site.wait_until(unknown, Status.SUBMITTED, Status.RENDERED, Status.SUCCEEDED)
+    VideoRequest.objects.filter(pk=unknown.pk, status=Status.SUBMITTED).update(gateway_job_id="job_\x7f/../..")
+
+    good = [site.start(f"Good fox {number}") for number in range(5)]
+    for request in good:
+        site.wait_until_done(request)
+    site.wait_until_done(odd)
+    site.wait_until(gone, Status.FAILED)
+    site.wait_until(unsaved, Status.SUCCEEDED)
+    site.wait_for("attach_failed", lambda: unsaved.events.filter(kind="attach_failed").exists())
+    site.wait_until(forbidden, Status.IN_DOUBT)
+    assert all(site.posts(request) == 1 for request in good)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_cancellation_against_completion_against_expiry(seed, site):
+    """Whatever comes first wins, sticks, and is paid for once."""
+    seed += int(os.environ.get("GROKVIDEO_FAULT_SEED", "0"))
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    credits.grant(site.editor, 60, reason="soon over", expires_at=timezone.now() + timedelta(seconds=4), priority=1)
+    site.healthy()
+    site.fleet.worker()
+    words = ["delay=0", "delay=1", "delay=2", "queued=1", "queued=3", "expired", "cancelled", "failed"]
+    requests = [site.start(f"Fox {number} [sandbox:{dice.choice(words)}]") for number in range(16)]
+    rush = [threading.Thread(target=cancel_later, args=(one, dice.uniform(0, 4))) for one in requests for _ in "12"]
+    for thread in rush:
+        thread.start()
+    for request in dice.sample(requests, 4):  # never accepted in time
+        VideoRequest.objects.filter(pk=request.pk).update(queue_expires_at=timezone.now())
+    endings: dict[int, str] = {}
+
+    def all_ended() -> bool:
+        site.hurry()
+        for pk, status in VideoRequest.objects.filter(status__in=VideoRequest.ENDED).values_list("pk", "status"):
+            assert endings.setdefault(pk, status) == status, f"request {pk} was {endings[pk]} and is {status}"
+        return len(endings) == len(requests)
+
+    site.wait_for("all endings", all_ended, seconds=60)
+    for thread in rush:
+        thread.join()
+    site.wait_for("all attached", lambda: site.hurry() or not VideoRequest.objects.in_flight().exists())
+    time.sleep(0.5)
+    assert all_ended()
+    assert all(site.posts(request) <= 1 for request in requests)
+    site.assert_settled()
+
+
+def cancel_later(request: VideoRequest, seconds: float) -> None:
+    time.sleep(seconds)
+    with contextlib.suppress(InvalidTransition), contextlib.closing(connection):
+        services.cancel(VideoRequest.objects.get(pk=request.pk), actor="a person")
