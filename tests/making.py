@@ -11,7 +11,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from grokvideo_django import credits
+from grokvideo_django import credits, jobs, services
 from grokvideo_django.lifecycle import starting
 from grokvideo_django.lifecycle.submitting import Lease
 from grokvideo_django.models import CreditAccount, CreditEntry, PlannedFile, VideoRequest, VideoRequestEvent
@@ -32,7 +32,7 @@ def put(owner: User, status: str, **values: Any) -> VideoRequest:
     quoted = 5 * row.duration_seconds
     credits.grant(owner, quoted)
     now = timezone.now()
-    assert starting.start(row, owner, quoted=quoted, model=MODEL, now=now, actor=None)
+    assert starting.start(row, starting.Terms(owner=owner, quoted=quoted, model=MODEL, actor=None), now=now)
     columns: dict[str, Any] = {"status": status, "lease_token": uuid.uuid4(), "due_at": now + timedelta(minutes=1)}
     if status in IDLE:
         columns |= {"lease_token": None, "due_at": None}
@@ -120,3 +120,15 @@ def last_event(row: VideoRequest) -> VideoRequestEvent:
     event = row.events.last()
     assert event is not None
     return event
+
+
+def finished(owner: User, words: str = "", **content: Any) -> VideoRequest:
+    """A request whose video is finished at the sandbox, with these words for it, and waits to be fetched."""
+    row = make_draft(owner, **{"prompt": f"A fox [sandbox:{words}]" if words else "A fox", **content})
+    services.start(row)
+    jobs.submit(row.pk)
+    overdue(row)
+    jobs.tick(0)
+    row.refresh_from_db()
+    assert row.status == Status.RENDERED
+    return row
