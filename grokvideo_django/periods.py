@@ -19,9 +19,12 @@ def bounds(now: datetime, period: Period, zone: tzinfo) -> tuple[datetime, datet
     """
     if period == "forever":
         return BEGINNING, None
-    today = now.astimezone(zone).date()
-    first = first_day(today, period)
-    return midnight(first, zone), midnight(day_after(first, period), zone)
+    first = first_day(now.astimezone(zone).date(), period)
+    end = midnight(day_after(first, period), zone)
+    while end <= now:  # the clocks went back over midnight: the day before is on the wall again, but has ended
+        first = day_after(first, period)
+        end = midnight(day_after(first, period), zone)
+    return midnight(first, zone), end
 
 
 def first_day(day: date, period: Period) -> date:
@@ -48,8 +51,13 @@ def day_after(first: date, period: Period) -> date:
 
 def midnight(day: date, zone: tzinfo) -> datetime:
     """The first instant of a local day, in UTC."""
-    instant = datetime.combine(day, time.min, zone).astimezone(UTC)
-    # Where the clocks are put forward at midnight, 00:00 does not exist and maps into the day before.
-    while instant.astimezone(zone).date() < day:
-        instant += timedelta(minutes=15)
-    return instant
+    wall = datetime.combine(day, time.min, zone)
+    first, before = wall.astimezone(UTC), wall.replace(fold=1).astimezone(UTC)
+    # Where the clocks skip 00:00, the day begins as they do; it lies after the one reading and not after the other.
+    while first - before > timedelta(seconds=1):
+        middle = before + timedelta(seconds=(first - before) // timedelta(seconds=2))
+        if middle.astimezone(zone).date() < day:
+            before = middle
+        else:
+            first = middle
+    return first
