@@ -15,9 +15,8 @@ import pytest
 from grokvideo_django import processes, worker
 from grokvideo_django.worker import Child, Program, Supervisor
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:This process .* is multi-threaded:DeprecationWarning"
-)  # the script's thread
+# The test's script is a second thread; the supervisor itself has one.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 NAP = "import time; time.sleep(60)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {NAP}"
