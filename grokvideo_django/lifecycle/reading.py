@@ -38,9 +38,9 @@ def claim(pks: Collection[int], *, now: datetime, until: datetime) -> uuid.UUID:
     return token
 
 
-def claimed(token: uuid.UUID) -> list[VideoRequest]:
-    """The rows that a claim really got."""
-    return list(VideoRequest.objects.filter(lease_token=token, status__in=READABLE))
+def claimed(token: uuid.UUID, pks: Collection[int]) -> list[VideoRequest]:
+    """Which of these rows a claim really got. By their keys: SQLite takes a mostly empty column for a bad index."""
+    return list(VideoRequest.objects.filter(pk__in=pks, lease_token=token, status__in=READABLE))
 
 
 def renew(token: uuid.UUID, *, until: datetime) -> int:

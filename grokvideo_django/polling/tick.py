@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from django.db.models import Min, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from .. import crash, credits
@@ -116,7 +116,8 @@ class Tick:
 
     def _nap(self) -> float | None:
         """Seconds until something is due, at most one; None if nothing is in flight."""
-        next_due = _wakeful().aggregate(next=Min("due_at"))["next"]
+        # Not MIN: MariaDB then looks at every row in flight instead of the first of the index.
+        next_due = _wakeful().order_by("due_at").values_list("due_at", flat=True).first()
         if next_due is None:
             return None
         seconds: float = (next_due - timezone.now()).total_seconds()
@@ -169,8 +170,9 @@ class Tick:
         self._pause = permit.wait_seconds if permit.granted < len(pks) else 0.0
         if not permit.granted:
             return
-        token = reading.claim(pks[: permit.granted], now=now, until=now + timedelta(seconds=LEASE_SECONDS))
-        rows = reading.claimed(token)
+        pks = pks[: permit.granted]
+        token = reading.claim(pks, now=now, until=now + timedelta(seconds=LEASE_SECONDS))
+        rows = reading.claimed(token, pks)
         crash.point("tick.claimed")
         answers = self._reader.ask(rows, beat=lambda: self._beat(token))
         crash.point("tick.read")

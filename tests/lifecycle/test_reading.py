@@ -120,8 +120,9 @@ def test_due_rows_are_claimed_with_one_token_in_two_queries(editor, django_asser
     overdue(*rows)
     now = timezone.now()
     with django_assert_num_queries(2):
-        token = reading.claim([row.pk for row in rows], now=now, until=now + timedelta(seconds=60))
-        got = reading.claimed(token)
+        pks = [row.pk for row in rows]
+        token = reading.claim(pks, now=now, until=now + timedelta(seconds=60))
+        got = reading.claimed(token, pks)
     assert sorted(row.pk for row in got) == sorted(row.pk for row in rows)
     assert all(seconds_until(row.due_at) == pytest.approx(60, abs=5) for row in got)
 
@@ -133,7 +134,7 @@ def test_rows_in_other_states_are_not_claimed(editor):
             turn_into(row, status)
             with unchanged():
                 token = reading.claim([row.pk], now=timezone.now() + timedelta(hours=1), until=timezone.now())
-            assert reading.claimed(token) == []
+            assert reading.claimed(token, [row.pk]) == []
 
 
 def test_rows_that_are_not_due_or_have_no_job_are_not_claimed(editor):
@@ -141,7 +142,7 @@ def test_rows_that_are_not_due_or_have_no_job_are_not_claimed(editor):
     overdue(nameless)
     with unchanged():
         token = reading.claim([early.pk, nameless.pk], now=timezone.now(), until=timezone.now())
-    assert reading.claimed(token) == []
+    assert reading.claimed(token, [early.pk, nameless.pk]) == []
 
 
 def test_a_row_is_claimed_once(editor):
@@ -150,7 +151,7 @@ def test_a_row_is_claimed_once(editor):
     now = timezone.now()
     first = reading.claim([row.pk], now=now, until=now + timedelta(seconds=60))
     second = reading.claim([row.pk], now=now, until=now + timedelta(seconds=60))
-    assert (len(reading.claimed(first)), len(reading.claimed(second))) == (1, 0)
+    assert (len(reading.claimed(first, [row.pk])), len(reading.claimed(second, [row.pk]))) == (1, 0)
 
 
 # -- the buckets
