@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from django.utils import timezone
 
 from . import queue, submission
@@ -10,6 +12,8 @@ from .media import fetch as fetching
 from .media import sweep as sweeping
 from .polling import rate
 from .polling import tick as ticking
+
+log = logging.getLogger("grokvideo_django")
 
 
 def submit(pk: int) -> None:
@@ -31,5 +35,8 @@ def fetch(pk: int) -> None:
 
 def tick(loop_seconds: float = ticking.LOOP_SECONDS) -> bool:
     """Ask about all videos that are due, and look after every row that nobody looks after."""
-    sweeping.sweep(timezone.now())
+    try:
+        sweeping.sweep(timezone.now())
+    except Exception:
+        log.exception("Forgotten files could not be looked after.")  # files can wait, videos cannot
     return ticking.run(queue.Bell(), new_client=submission.client, gate=rate.gate(), loop_seconds=loop_seconds)

@@ -182,7 +182,10 @@ def doubt(lease: Lease, *, code: str, message: str, due_at: datetime | None) -> 
 
 
 def put_aside(lease: Lease, *, message: str, due_at: datetime) -> bool:
-    """A row whose handling raised: it waits, the others go on."""
+    """A row whose handling raised: it waits, the others go on. What was said before is not said again."""
+    rows = VideoRequest.objects.filter(lease.held, pk=lease.pk, status__in=READABLE, error_message=message)
+    if rows.update(due_at=due_at, lease_token=None):
+        return True
     return move(
         lease.pk,
         None,

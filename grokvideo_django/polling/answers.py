@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from .. import conf, crash
 from ..gateway import GatewayError, Job, JobNotFound, JobState, RequestRefused
@@ -33,7 +34,7 @@ class Round:
         self._now = now
         self._gate = gate
         self._again: dict[_Bucket, list[int]] = defaultdict(list)
-        self._rendered: list[reading.Rendered] = []
+        self._rendered: dict[int, reading.Rendered] = {}
         self._key_works = False
         self._refusal = ""
         self._limits: set[int] = set()
@@ -45,14 +46,15 @@ class Round:
                 self._take_one(answer)
             except Exception as error:
                 log.exception("Request %s could not be handled.", answer.row.pk)
-                self._put_aside(answer.row, f"Handling the gateway's answer failed: {error!r}")
+                self._put_aside(answer.row.pk, f"Handling the gateway's answer failed: {error!r}")
 
     def write(self) -> list[int]:
         """Write the buckets; returns the rows that are rendered now."""
         for (seconds, word), pks in self._again.items():
             due_at = None if seconds is None else self._now + timedelta(seconds=seconds)
-            reading.look_again(self._token, pks, due_at=due_at, gateway_status=word)
-        done = reading.rendered(self._token, self._rendered)
+            self._write(pks, partial(reading.look_again, self._token, due_at=due_at, gateway_status=word))
+        done: list[int] = []
+        self._write(list(self._rendered), lambda pks: done.extend(self._move_rendered(pks)))
         if done:
             crash.point("tick.rendered")
         # One answer that works proves the key, whatever others of the same round say.
@@ -63,6 +65,21 @@ class Round:
         self._gate.learn(min(self._limits, default=None))
         return done
 
+    def _move_rendered(self, pks: Sequence[int]) -> list[int]:
+        return reading.rendered(self._token, [self._rendered[pk] for pk in pks])
+
+    def _write(self, pks: Sequence[int], write: Callable[[Sequence[int]], object]) -> None:
+        """One statement for all. Where that raises, one each: a row that cannot be written is put aside."""
+        try:
+            write(pks)
+        except Exception as error:
+            log.exception("Requests %s could not be written together.", pks)
+            if len(pks) == 1:
+                self._put_aside(pks[0], f"Writing the gateway's answer failed: {error!r}")
+                return
+            for pk in pks:
+                self._write([pk], write)
+
     def _take_one(self, answer: Answer) -> None:
         if answer.limit is not None:
             self._limits.add(answer.limit)
@@ -72,13 +89,14 @@ class Round:
         elif isinstance(answer.error, GatewayError):
             self._error(answer, answer.error)
         elif answer.error is not None:
-            self._put_aside(answer.row, f"Asking the gateway failed: {answer.error!r}")
+            self._put_aside(answer.row.pk, f"Asking the gateway failed: {answer.error!r}")
 
     def _job(self, answer: Answer, job: Job) -> None:
         row, lease = answer.row, self._lease(answer.row)
         match job.state:
             case JobState.COMPLETED if job.result_url:
-                self._rendered.append(reading.Rendered(pk=row.pk, url=job.result_url, seconds=job.duration_seconds))
+                video = reading.Rendered(pk=row.pk, url=job.result_url, seconds=job.duration_seconds)
+                self._rendered[row.pk] = video
             case JobState.FAILED | JobState.EXPIRED:
                 code = (job.error.code if job.error else "") or str(job.state)
                 words = (job.error.message if job.error else "") or "It gives no reason."
@@ -144,9 +162,12 @@ class Round:
         due_at = None if seconds is None else self._now + timedelta(seconds=seconds)
         reading.doubt(self._lease(row), code=code, message=message, due_at=due_at)
 
-    def _put_aside(self, row: VideoRequest, message: str) -> None:
+    def _put_aside(self, pk: int, message: str) -> None:
         due_at = self._now + timedelta(seconds=PUT_ASIDE_SECONDS)
-        reading.put_aside(self._lease(row), message=message, due_at=due_at)
+        try:
+            reading.put_aside(Lease(pk=pk, token=self._token), message=message, due_at=due_at)
+        except Exception:
+            log.exception("Request %s cannot even be put aside; its lease runs out by itself.", pk)
 
     def _look_again(self, row: VideoRequest, seconds: float | None, word: str | None) -> None:
         self._again[seconds, word].append(row.pk)

@@ -39,6 +39,7 @@ ROUND_READS: Final = 2 * MAX_THREADS
 SHORTEST_NAP_SECONDS: Final = 0.1
 LONGEST_NAP_SECONDS: Final = 1.0
 SOON_SECONDS: Final = 60.0
+AFTER_FAULT_SECONDS: Final = 2.0
 
 Status = VideoRequest.Status
 
@@ -65,11 +66,14 @@ def run(
     try:
         with Reader(new_client) as reader:
             Tick(bell, reader, gate, token).loop(loop_seconds)
+    except Exception:
+        time.sleep(AFTER_FAULT_SECONDS)  # what raised may raise again: the successor does not come at once
+        raise
     finally:
         site.release_tick(token)
-    # Only after the lease is given back: what was started in between found it taken, and rang for nothing.
-    if needs_tick():
-        bell.ring()
+        # Only after the lease is given back: what was started in between found it taken, and rang for nothing.
+        if needs_tick():
+            bell.ring()
     return True
 
 

@@ -70,6 +70,58 @@ def test_rows_that_raise_do_not_stop_the_others(site):
     assert all(site.posts(request) == 1 for request in good)
 
 
+POISON = {
+    "sqlite": ["""CREATE TRIGGER poison BEFORE UPDATE ON grokvideo_videorequest
+        WHEN NEW.prompt LIKE 'poison%' AND (NEW.status = 'rendered' OR NEW.gateway_status = 'processing')
+        BEGIN SELECT RAISE(ABORT, 'no, thank you'); END"""],
+    "postgresql": [
+        """CREATE FUNCTION poison() RETURNS trigger AS $$ BEGIN
+        IF NEW.prompt LIKE 'poison%' AND (NEW.status = 'rendered' OR NEW.gateway_status = 'processing')
+        THEN RAISE EXCEPTION 'no, thank you'; END IF; RETURN NEW; END $$ LANGUAGE plpgsql""",
+        "CREATE TRIGGER poison BEFORE UPDATE ON grokvideo_videorequest FOR EACH ROW EXECUTE FUNCTION poison()",
+    ],
+    "mysql": ["""CREATE TRIGGER poison BEFORE UPDATE ON grokvideo_videorequest FOR EACH ROW
+        IF NEW.prompt LIKE 'poison%' AND (NEW.status = 'rendered' OR NEW.gateway_status = 'processing')
+        THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no, thank you'; END IF"""],
+}  # fmt: skip
+ANTIDOTE = {
+    "sqlite": ["DROP TRIGGER poison"],
+    "postgresql": ["DROP TRIGGER poison ON grokvideo_videorequest", "DROP FUNCTION poison"],
+    "mysql": ["DROP TRIGGER poison"],
+}
+
+
+def run_sql(statements: dict[str, list[str]]) -> None:
+    with connection.cursor() as cursor:
+        for statement in statements[connection.vendor]:
+            cursor.execute(statement)
+
+
+@pytest.fixture
+def poison(site):
+    """The database itself refuses what the gateway says about some rows, in the statement that writes many."""
+    run_sql(POISON)
+    yield
+    site.fleet.retire()
+    run_sql(ANTIDOTE)
+
+
+def test_a_row_that_cannot_be_written_does_not_stop_the_others(site, poison):
+    done, pending = site.start("poison, done"), site.start("poison, pending [sandbox:never]")
+    good = [site.start(f"Good fox {number}") for number in range(3)]
+    site.healthy()
+    for request in good:
+        site.wait_until_done(request)
+    for request in (done, pending):
+        site.wait_for("words about it", lambda one=request: one.events.filter(kind="put_aside").exists())
+        request.refresh_from_db()
+        assert request.status == Status.SUBMITTED
+        assert "no, thank you" in request.error_message
+    site.wait_for("another try", lambda: site.hurry() or site.sandbox.jobs[done.gateway_job_id].reads > 3)
+    assert done.events.filter(kind="put_aside").count() == 1
+    assert {site.posts(request) for request in (done, pending, *good)} == {1}
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_cancellation_against_completion_against_expiry(seed, site):
     """Whatever comes first wins, sticks, and is paid for once."""
