@@ -116,10 +116,7 @@ def cost(request: VideoRequest) -> str:
 
 
 def quoted(request: VideoRequest) -> int | None:
-    """Today's price; None if there is none, or the request is not complete enough to have one."""
-    seconds: object = request.duration_seconds
-    if not isinstance(seconds, int):
-        return None
+    """Today's price; None if there is none."""
     try:
         return services.quote(request)
     except UnknownPrice:

@@ -16,7 +16,7 @@ from ..models.requests import MAX_DURATION_SECONDS, MIN_DURATION_SECONDS
 from ..validation import image_format
 
 if TYPE_CHECKING:
-    from django.contrib.admin import AdminSite
+    from django.contrib.admin import AdminSite, ModelAdmin
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.http import HttpRequest
 
@@ -70,10 +70,7 @@ class ImageField(forms.FileField):
         """Named by what it is; what is no image is refused with the whole request."""
         file = super().clean(data, initial)
         if isinstance(file, UploadedFile):
-            try:
-                suffix = SUFFIXES.get(image_format(file) or "")
-            except OSError:
-                suffix = None
+            suffix = SUFFIXES.get(image_format(file) or "")
             if suffix is not None:
                 file.name = f"{PurePath(file.name or '').stem[:100] or 'image'}{suffix}"
         return file
@@ -96,8 +93,10 @@ def user_field(request: HttpRequest, site: AdminSite, **kwargs: Any) -> forms.Mo
     model = get_user_model()
     users = model._default_manager.all()
     widget: forms.Widget = forms.Select()
-    if site.is_registered(model):
-        admin = site.get_model_admin(model)
-        if admin.get_search_fields(request) and admin.has_view_permission(request):
-            widget = AutocompleteSelect(VideoRequest._meta.get_field("owner"), site)
+    if site.is_registered(model) and _is_searchable(site.get_model_admin(model), request):
+        widget = AutocompleteSelect(VideoRequest._meta.get_field("owner"), site)
     return forms.ModelChoiceField(queryset=users, widget=widget, **kwargs)
+
+
+def _is_searchable(admin: ModelAdmin[Any], request: HttpRequest) -> bool:
+    return bool(admin.get_search_fields(request)) and admin.has_view_permission(request)

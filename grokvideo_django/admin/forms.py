@@ -103,9 +103,7 @@ class VideoRequestForm(RequestForm):
         if "attach_to" in self.cleaned_data:
             targets.choose(self.instance, self.cleaned_data["attach_to"])
         for name, sentence in validation.content_problems(self.instance):
-            place = PLACES.get(name, name)
-            if place is None or place not in self.errors:
-                self.add_error(place, sentence)
+            self.add_error(PLACES.get(name, name), sentence)
         self._check_target()
 
     def _choose_operation(self) -> None:

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib import messages
-from django.contrib.messages.storage.base import BaseStorage
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -121,6 +120,5 @@ def _has_bad_news(http_request: HttpRequest) -> bool:
     """Whether a warning or an error is on this page: it must not vanish. Leaves the messages for the template."""
     waiting = messages.get_messages(http_request)
     bad = any(message.level >= messages.WARNING for message in waiting)
-    if isinstance(waiting, BaseStorage):
-        waiting.used = False
+    waiting.used = False  # type: ignore[union-attr]
     return bad

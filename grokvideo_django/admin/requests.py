@@ -78,13 +78,12 @@ class VideoRequestAdmin(Facts, Buttons):
         if obj is not None and not self.has_change_permission(request, obj):
             return self.facts_of(obj)
         who = ["owner"] if may(request, "change_all") else []
+        has_image = obj is not None and obj.has_image
+        has_target = "attach_to" in request.GET or (obj is not None and obj.target_content_type_id is not None)
         return [
             (None, {"fields": [*who, "prompt", "duration_seconds", "aspect_ratio", "resolution", "mode"]}),
-            (gettext_lazy("From an image"), {"fields": ["image", "image_url"], "classes": ["collapse"]}),
-            (
-                gettext_lazy("Where the video goes"),
-                {"fields": ["attach_to", "target_object_id"], "classes": ["collapse"]},
-            ),
+            _section(gettext_lazy("From an image"), ["image", "image_url"], is_open=has_image),
+            _section(gettext_lazy("Where the video goes"), ["attach_to", "target_object_id"], is_open=has_target),
         ]
 
     def get_form(
@@ -93,10 +92,9 @@ class VideoRequestAdmin(Facts, Buttons):
         """The draft's form knows who fills it in."""
         if obj is not None and not self.has_change_permission(request, obj):
             return super().get_form(request, obj, change=change, **{**kwargs, "form": forms.ModelForm})
-        made = super().get_form(request, obj, change=change, **kwargs)
-        if issubclass(made, VideoRequestForm):
-            made.http_request, made.site = request, self.admin_site
-        return made
+        made: Any = super().get_form(request, obj, change=change, **kwargs)
+        made.http_request, made.site = request, self.admin_site
+        return made  # type: ignore[no-any-return]
 
     def get_inlines(
         self,
@@ -225,3 +223,7 @@ class VideoRequestAdmin(Facts, Buttons):
         except GrokVideoError as error:
             messages.error(request, str(error))
             return HttpResponseRedirect(request.get_full_path())
+
+
+def _section(title: Any, fields: list[str], *, is_open: bool) -> tuple[Any, dict[str, Any]]:
+    return title, {"fields": fields, "classes": [] if is_open else ["collapse"]}

@@ -1,0 +1,229 @@
+"""The page of a request that was started: what is going on, the video, the history."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.contenttypes.models import ContentType
+from django.core.files.base import ContentFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from grokvideo_django.lifecycle import site
+from grokvideo_django.models import GatewayState, VideoRequest, VideoRequestEvent
+from tests.making import put
+from tests.site.models import Article
+
+from .conftest import as_, buttons_of, page, press, said, text_of
+
+pytestmark = pytest.mark.django_db
+
+
+def body(client, request):
+    return text_of(client.get(page(request)))
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("awaiting_approval", "It waits for approval. Nothing is held yet."),
+        ("queued", "It has been waiting for a worker for 0 seconds."),
+        ("submitting", "A worker is sending it to the gateway."),
+        ("submitted", "The gateway accepted it 0 seconds ago and is making the video."),
+        ("rendered", "The video is made and is being downloaded to this site."),
+        ("succeeded", "The video is stored on this site."),
+        ("failed", "It has ended without a video."),
+        ("canceled", "It was canceled."),
+        ("in_doubt", "Nobody knows what became of it."),
+    ],
+)
+def test_every_state_is_explained(client, editor, status, words):
+    text = body(client, put(editor, status)).replace("1 seconds", "0 seconds")
+    assert words in text
+    assert "View video request" in text
+    assert "_save" not in text
+
+
+def test_a_long_wait_says_whom_to_ask(client, editor):
+    request = put(editor, "queued", queued_at=timezone.now() - timedelta(minutes=5))
+    text = body(client, request).replace("\xa0", " ")
+    assert "waiting for a worker for 5 minutes. That is long." in text
+    VideoRequest.objects.update(submit_attempts=1)
+    assert "The gateway did not take it yet; a worker tries again by itself." in body(client, request)
+
+
+def test_a_row_without_times_is_explained_too(client, editor):
+    assert "for a while" in body(client, put(editor, "queued", queued_at=None))
+
+
+def test_a_pause_of_the_site_says_why_it_waits(client, editor):
+    site.pause(timezone.now(), status=402, message="top up")
+    text = body(client, put(editor, "queued"))
+    assert "submissions are paused since" in text
+    assert "The site's wallet at the gateway is empty. It says: top up" in text
+    assert "you need not do anything" in text
+
+
+def test_in_doubt_says_what_is_held_and_invites_nobody_to_pay_again(client, editor):
+    request = put(editor, "in_doubt", error_message="The answer was lost.")
+    response = client.get(page(request))
+    text = text_of(response)
+    assert "5 credits stay held until the gateway or a site manager says what became of it" in text
+    assert "another try now could be paid for twice" in text
+    assert "The answer was lost." in text
+    assert "5 held, about $0.05" in text
+    assert buttons_of(response) == []
+    assert "Decide" not in text
+
+
+def test_cancelling_is_explained(client, editor):
+    request = put(editor, "submitted", cancel_requested_at=timezone.now(), cancel_refused_at=timezone.now())
+    assert "It can no longer be canceled: it will be finished, kept and charged." in body(client, request)
+
+
+def stored(owner, **values):
+    request = put(owner, "succeeded", **{"due_at": None, "charged_credits": 5, "error_message": "", **values})
+    request.video.save("clip.mp4", ContentFile(b"film"), save=False)
+    request.poster.save("clip.jpg", ContentFile(b"picture"), save=False)
+    facts = {"width": 848, "height": 480, "delivered_seconds": 5.04, "size_bytes": 1_234_567, "has_audio": True}
+    VideoRequest.objects.filter(pk=request.pk).update(video=request.video.name, poster=request.poster.name, **facts)
+    request.refresh_from_db()
+    return request
+
+
+def test_the_video_plays_on_the_page(client, editor):
+    request = stored(editor)
+    html = client.get(page(request)).content.decode()
+    assert (
+        f'<video src="{request.video.url}" poster="{request.poster.url}" width="848" height="480" preload="metadata" '
+        'controls playsinline aria-label="The video">'
+    ) in html
+    text = body(client, request)
+    assert "5.0 s · 848 \N{MULTIPLICATION SIGN} 480 · 1.2 MB · with sound · Download" in text
+    assert "5 charged, about $0.05" in text
+
+
+def test_a_silent_video_of_unknown_size(client, editor):
+    request = stored(editor)
+    VideoRequest.objects.update(has_audio=False, width=None, size_bytes=None, delivered_seconds=None)
+    assert "silent · Download" in body(client, request)
+
+
+def test_where_it_went_is_linked(client, editor):
+    article = Article.objects.create(title="Foxes")
+    request = stored(editor, target=article, target_field="hero")
+    assert f"article {article.pk}, field hero" in body(client, request)
+    assert "Whether it was attached" in body(client, request)
+    VideoRequest.objects.update(due_at=timezone.now())
+    assert "It is being attached" in body(client, request)
+
+
+def test_a_target_with_an_admin_of_its_own_is_a_link(manager):
+    request = stored(manager, target=manager, target_field="x")
+    assert f'<a href="/admin/auth/user/{manager.pk}/change/">' in as_(manager).get(page(request)).content.decode()
+
+
+def test_a_kind_of_target_that_is_gone_breaks_nothing(client, editor):
+    gone = ContentType.objects.create(app_label="gone", model="gone")
+    request = stored(editor)
+    VideoRequest.objects.update(target_content_type=gone, target_object_id="1", target_field="x")
+    assert "object 1, field x" in body(client, request)
+
+
+def test_the_input_image_is_linked(client, editor):
+    request = put(editor, "queued", image_url="https://example.com/a.png")
+    assert '<a href="https://example.com/a.png">' in client.get(page(request)).content.decode()
+    VideoRequest.objects.update(image_url="", image="there.png")
+    assert '<a href="/media/there.png">' in client.get(page(request)).content.decode()
+
+
+def test_the_history_is_shown_and_cannot_be_edited(client, editor):
+    request = put(editor, "submitted")
+    VideoRequestEvent.objects.create(
+        request=request, kind="cancel_refused", message="<b>no</b>", from_status="x", to_status="y"
+    )
+    response = client.get(page(request))
+    text, html = text_of(response), response.content.decode()
+    assert "queued draft → queued Started for 5 credits." in text
+    assert "cancel refused x → y <b>no</b>" in text
+    assert "&lt;b&gt;no" in html
+    assert 'name="events-0-message"' not in html
+    assert "Add another" not in text
+    response = client.post(page(request), {"events-TOTAL_FORMS": 1, "events-0-message": "forged"}, follow=True)
+    assert said(response)[0][0] == "info"
+    assert not VideoRequestEvent.objects.filter(message="forged").exists()
+
+
+def test_a_long_history_takes_no_query_per_event(client, editor):
+    request = put(editor, "submitted")
+
+    def queries():
+        with CaptureQueriesContext(connection) as captured:
+            assert client.get(page(request)).status_code == 200
+        return len(captured)
+
+    queries()
+    few = queries()
+    VideoRequestEvent.objects.bulk_create(VideoRequestEvent(request=request, kind="read") for _ in range(40))
+    assert queries() == few
+
+
+# Reloading
+
+
+@pytest.mark.parametrize("status", VideoRequest.RUNNING)
+def test_a_page_of_something_running_reloads_itself(client, editor, status):
+    html = client.get(page(put(editor, status))).content.decode()
+    assert '<meta http-equiv="refresh" content="5">' in html
+    assert "This page reloads itself every 5 seconds until something has come of it." in html
+    assert '<a href="?still=1">Stop reloading</a>' in html
+
+
+@pytest.mark.parametrize("status", ["awaiting_approval", "succeeded", "failed", "canceled", "in_doubt"])
+def test_other_pages_stay(client, editor, status):
+    assert "http-equiv" not in client.get(page(put(editor, status))).content.decode()
+
+
+def test_a_draft_stays(client, editor):
+    draft = VideoRequest.objects.create(owner=editor, prompt="A fox")
+    assert "http-equiv" not in client.get(page(draft)).content.decode()
+
+
+def test_reloading_can_be_stopped(client, editor):
+    assert "http-equiv" not in client.get(page(put(editor, "queued")) + "?still=1").content.decode()
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(1, 5), (10, 15), (60, 60)])
+def test_it_slows_down(client, editor, minutes, seconds):
+    request = put(editor, "queued", queued_at=timezone.now() - timedelta(minutes=minutes))
+    assert f'content="{seconds}"' in client.get(page(request)).content.decode()
+
+
+def test_bad_news_stay_on_the_page_and_good_ones_do_not_stop_it(client, editor):
+    draft = VideoRequest.objects.create(owner=editor, prompt="A fox")
+    response = client.post(*press(client.get(page(draft)), "generate"), follow=True)
+    assert said(response)[0][0] == "success"
+    assert "http-equiv" in response.content.decode()
+    response = client.post(page(draft, "retry"), {"expected_credits": 24}, follow=True)
+    assert said(response)[0][0] == "warning"
+    assert "http-equiv" not in response.content.decode()
+    assert "http-equiv" in client.get(page(draft)).content.decode()
+
+
+def test_pages_write_nothing(client, editor):
+    request = put(editor, "queued")
+    client.get(page(request))
+    with CaptureQueriesContext(connection) as queries:
+        client.get(page(request))
+    assert not [query for query in queries if not query["sql"].startswith("SELECT")]
+    assert not GatewayState.objects.exists()
+
+
+def test_somebody_elses_page_is_not_there(client, colleague):
+    response = client.get(page(put(colleague, "queued")), follow=True)
+    assert response.redirect_chain[0] == ("/admin/", 302)
+    assert "exist. Perhaps it was deleted" in said(response)[0][1]
+
+
+def test_a_manager_sees_everybodys(manager, colleague):
+    assert as_(manager).get(page(put(colleague, "queued"))).status_code == 200
