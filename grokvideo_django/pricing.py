@@ -79,9 +79,11 @@ OUTCOMES: Final = ("failed", "moderated", "expired", "canceled")
 
 def share(outcome: str) -> Decimal:
     """What part of the price the owner pays for an end without a video: 0 to 1; nothing unless the site says so."""
-    policy = _at(conf.current().CHARGE, outcome)
-    part = Decimal(1) if policy == "full" else _number(policy) or Decimal(0)
-    return min(max(part, Decimal(0)), Decimal(1))
+    value = _at(conf.current().CHARGE, outcome)
+    if value == "full":
+        return Decimal(1)
+    part = _number(value)
+    return Decimal(0) if part is None else min(max(part, Decimal(0)), Decimal(1))
 
 
 def charge_without_video(*, quoted: int, outcome: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ from django.utils import timezone
 from .. import periods
 from ..exceptions import KeyConflict
 from ..models import Allowance, CreditDraw, CreditEntry, CreditGrant
+from .entries import MAX_AMOUNT
 from .grants import grant
 
 if TYPE_CHECKING:
@@ -42,16 +44,26 @@ def issue_due(now: datetime) -> int:
 
 
 def issue(allowance: Allowance, now: datetime) -> int:
-    """Grant this period's allowance to everybody who has not had it; returns how many grants were made."""
+    """Grant this period's allowance to everybody who has not had it; returns how many were granted it now."""
     zone = timezone.get_default_timezone()
     start, end = periods.bounds(now, allowance.period, zone)  # type: ignore[arg-type]
     assert end is not None
-    today = start.astimezone(zone).date()
-    missing = _without(allowance, _users(allowance), today)
-    for user in missing:
-        _issue_to(user, allowance, today, end)
-    Allowance.objects.filter(pk=allowance.pk).update(due_at=min(end, now + LOOK_AGAIN))
-    return len(missing)
+    issue_ = _Issue(allowance=allowance, start=start, end=end, first_day=start.astimezone(zone).date())
+    missing = _without(allowance, _users(allowance), issue_.first_day)
+    made = sum(_guarded(issue_, user) for user in missing)
+    rows = Allowance.objects.filter(pk=allowance.pk)
+    rows.update(due_at=min(end, now + LOOK_AGAIN), issued_for=issue_.first_day)
+    return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Issue:
+    """An allowance in one period; ``first_day`` is local."""
+
+    allowance: Allowance
+    start: datetime
+    end: datetime
+    first_day: date
 
 
 def _users(allowance: Allowance) -> Iterable[AbstractBaseUser]:
@@ -71,43 +83,68 @@ def _without(allowance: Allowance, users: Iterable[AbstractBaseUser], first_day:
     return [user for key, user in by_key.items() if key not in had]
 
 
-def _issue_to(user: AbstractBaseUser, allowance: Allowance, first_day: date, end: datetime) -> None:
-    carried = _carried(user, allowance, first_day)
-    words = f"{allowance.name} ({first_day.isoformat()})"
+def _guarded(issue_: _Issue, user: AbstractBaseUser) -> bool:
+    """One user whose grant fails does not keep the others from theirs: it is tried again when the sweep looks again."""
     try:
-        grant(
-            user,
-            allowance.amount + carried,
-            key=_key(allowance, user, first_day),
-            reason=f"{words}, with {carried} carried over" if carried else words,
-            expires_at=end,
-            category=CreditGrant.Category.ALLOWANCE,
-            priority=PRIORITY,
-        )
+        _issue_to(user, issue_)
     except KeyConflict:
-        log.info("Another worker has issued %s to %s.", allowance, user)
+        log.info("Another worker has issued %s to %s.", issue_.allowance, user)
+    except Exception:
+        log.exception("The allowance %s could not be issued to %s.", issue_.allowance, user)
+    else:
+        return True
+    return False
 
 
-def _carried(user: AbstractBaseUser, allowance: Allowance, first_day: date) -> int:
-    """What the last periods left, carried over; periods missed in a downtime count as issued and not spent."""
-    percent = allowance.carry_over_percent
-    before = CreditEntry.objects.filter(key__startswith=_key(allowance, user)).order_by("-pk").first()
-    if not percent or before is None:
+def _issue_to(user: AbstractBaseUser, issue_: _Issue) -> None:
+    allowance = issue_.allowance
+    carried = _carried(user, issue_) if allowance.carry_over_percent else 0
+    words = f"{allowance.name} ({issue_.first_day.isoformat()})"
+    grant(
+        user,
+        min(allowance.amount + carried, MAX_AMOUNT),
+        key=_key(allowance, user, issue_.first_day),
+        reason=f"{words}, with {carried} carried over" if carried else words,
+        expires_at=issue_.end,
+        category=CreditGrant.Category.ALLOWANCE,
+        priority=PRIORITY,
+    )
+
+
+def _carried(user: AbstractBaseUser, issue_: _Issue) -> int:
+    """What the last period left, carried over.
+
+    Periods in which nobody was issued anything were a downtime, and count as issued and not spent. A period in which
+    others had theirs, but this user had not (inactive, or in no such group), ends the chain.
+    """
+    allowance, percent = issue_.allowance, issue_.allowance.carry_over_percent
+    mine = CreditEntry.objects.filter(account__user_key=str(user.pk), key__startswith=_key(allowance, user))
+    before = mine.order_by("-pk").first()
+    if before is None:
         return 0
-    day = _next(date.fromisoformat(before.key.rpartition(":")[2]), allowance)
-    carried = _left(before) * percent // 100
-    while day < first_day:
+    given = CreditGrant.objects.get(draws__entry=before)
+    ended = given.expires_at
+    if ended is None or ended > issue_.start:  # the length of its periods was changed, and the last one still runs
+        return 0
+    carried = _left(given) * percent // 100
+    if ended == issue_.start:
+        return carried
+    day = ended.astimezone(timezone.get_default_timezone()).date()
+    if before.key != _key(allowance, user, allowance.issued_for):
+        return 0
+    while day < issue_.first_day:
         carried = (allowance.amount + carried) * percent // 100
-        day = _next(day, allowance)
+        day = periods.day_after(day, allowance.period)  # type: ignore[arg-type]
     return carried
 
 
-def _left(entry: CreditEntry) -> int:
-    """What was left of a grant when it expired, or is left now."""
-    given = CreditGrant.objects.get(draws__entry=entry)
-    expired = CreditDraw.objects.filter(grant=given, entry__kind=CreditEntry.Kind.EXPIRE).aggregate(sum=Sum("delta"))
-    return given.remaining - (expired["sum"] or 0)
+def _left(given: CreditGrant) -> int:
+    """What was left of a grant when it expired, whenever that is asked.
 
-
-def _next(first_day: date, allowance: Allowance) -> date:
-    return periods.day_after(first_day, allowance.period)  # type: ignore[arg-type]
+    What came back to it later has expired for good. A hold counts in any case: it drew on the grant in its lifetime.
+    """
+    drawn = Q(entry__kind__in=[CreditEntry.Kind.HOLD, CreditEntry.Kind.VOID]) | Q(
+        entry__created_at__lt=given.expires_at
+    )
+    sums = CreditDraw.objects.filter(drawn, grant=given).aggregate(sum=Sum("delta"))
+    return max(0, sums["sum"] or 0)

@@ -5,17 +5,19 @@ Holds count at once; what comes back goes to the period that it came from.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import IntegrityError
 from django.db.models import F
 from django.utils import timezone
 from django.utils.formats import date_format
 
-from .. import periods
+from .. import periods, transactions
 from ..exceptions import BudgetExceeded
 from ..models import Budget, BudgetCounter, BudgetUse, CreditEntry
 
@@ -29,6 +31,8 @@ class Ceiling:
     budget: Budget
     counter_id: int
     resets_at: datetime | None
+    is_warned: bool = False
+    """The managers were told already in this period."""
 
 
 def ceilings(user: AbstractBaseUser, now: datetime) -> list[Ceiling]:
@@ -43,39 +47,56 @@ def ceilings(user: AbstractBaseUser, now: datetime) -> list[Ceiling]:
     spans = {budget.pk: periods.bounds(now, budget.period, zone) for budget in budgets}  # type: ignore[arg-type]
     counters = _counters(spans)
     if len(counters) < len(budgets):
-        missing = [
-            BudgetCounter(budget=budget, period_start=spans[budget.pk][0])
-            for budget in budgets
-            if budget.pk not in counters
-        ]
-        BudgetCounter.objects.bulk_create(missing, ignore_conflicts=True)
+        for pk, (start, _end) in spans.items():
+            if pk not in counters:
+                _open(pk, start)
         counters = _counters(spans)
-    return [Ceiling(budget=budget, counter_id=counters[budget.pk], resets_at=spans[budget.pk][1]) for budget in budgets]
+    return [
+        Ceiling(
+            budget=budget,
+            counter_id=counters[budget.pk][0],
+            resets_at=spans[budget.pk][1],
+            is_warned=counters[budget.pk][1] is not None,
+        )
+        for budget in budgets
+        if budget.pk in counters  # else it was deleted in the meantime
+    ]
 
 
-def _counters(spans: dict[int, tuple[datetime, datetime | None]]) -> dict[int, int]:
+def _open(budget_id: int, start: datetime) -> None:
+    """Insert a period's counter, unless another worker was faster, or the budget has just been deleted."""
+    new = BudgetCounter(budget_id=budget_id, period_start=start)
+    with contextlib.suppress(IntegrityError):
+        transactions.run(lambda: BudgetCounter.objects.bulk_create([new], ignore_conflicts=True))
+
+
+def _counters(spans: dict[int, tuple[datetime, datetime | None]]) -> dict[int, tuple[int, datetime | None]]:
+    """Key and ``warned_at`` of each budget's counter."""
     starts = {start for start, _end in spans.values()}
     rows = BudgetCounter.objects.filter(budget__in=spans, period_start__in=starts)
     return {
-        budget_id: pk
-        for pk, budget_id, start in rows.values_list("pk", "budget_id", "period_start")
+        budget_id: (pk, warned_at)
+        for pk, budget_id, start, warned_at in rows.values_list("pk", "budget_id", "period_start", "warned_at")
         if spans[budget_id][0] == start
     }
 
 
-def use(found: Sequence[Ceiling], amount: int, *, exceed: bool) -> None:
-    """Count a hold under every budget, in the counters' order: the last of the hold's UPDATEs.
+def use(found: Sequence[Ceiling], amount: int, *, exceed: bool) -> list[tuple[int, int]]:
+    """Count a hold under every budget, in the counters' order: the last of the hold's UPDATEs. What to ``record``.
 
     Raises:
         BudgetExceeded: a ceiling would be passed. The caller's transaction must be given up.
     """
+    used = []
     for ceiling in sorted(found, key=lambda item: item.counter_id):
         rows = BudgetCounter.objects.filter(pk=ceiling.counter_id)
         limit = ceiling.budget.limit_credits
-        if limit is not None and not exceed:
-            rows = rows.filter(used__lte=limit - amount)
-        if not rows.update(used=F("used") + amount):
+        ceiled = rows if limit is None or exceed else rows.filter(used__lte=limit - amount)
+        if ceiled.update(used=F("used") + amount):
+            used.append((ceiling.counter_id, amount))
+        elif rows.exists():  # else the budget was deleted in the meantime, and limits nothing any more
             raise refusal(ceiling, amount)
+    return used
 
 
 def refusal(ceiling: Ceiling, amount: int) -> BudgetExceeded:
@@ -110,27 +131,48 @@ def give_back(root: CreditEntry, amount: int) -> list[tuple[int, int]]:
     if not amount:
         return []
     counters = sorted(BudgetUse.objects.filter(entry=root).values_list("counter_id", flat=True))
-    if counters:
-        BudgetCounter.objects.filter(pk__in=counters).update(used=F("used") - amount)
+    if not counters:
+        return []
+    rows = BudgetCounter.objects.filter(pk__in=counters)
+    if rows.update(used=F("used") - amount) < len(
+        counters
+    ):  # a budget was deleted in the meantime; the others are ours
+        counters = sorted(rows.values_list("pk", flat=True))
     return [(counter_id, -amount) for counter_id in counters]
 
 
 def warn(found: Sequence[Ceiling]) -> list[Budget]:
     """Tell the managers, once a period, about budgets past their warning level; returns those told about now.
 
-    Call it after the hold has committed.
+    Call it after the hold has committed. One query, unless there is something to tell.
     """
+    levels = {
+        ceiling.counter_id: ceiling for ceiling in found if ceiling.budget.limit_credits and not ceiling.is_warned
+    }
+    if not levels:
+        return []
     told = []
-    for ceiling in found:
-        limit = ceiling.budget.limit_credits
-        if not limit:
+    rows = BudgetCounter.objects.filter(pk__in=levels, warned_at__isnull=True)
+    for counter_id, used in rows.values_list("pk", "used"):
+        ceiling = levels[counter_id]
+        if used < warning_level(ceiling.budget) or not rows.filter(pk=counter_id).update(warned_at=timezone.now()):
             continue
-        level = -(-limit * ceiling.budget.warn_percent // 100)
-        rows = BudgetCounter.objects.filter(pk=ceiling.counter_id, warned_at__isnull=True, used__gte=level)
-        if rows.update(warned_at=timezone.now()):
-            log.warning(
-                "The budget “%s” has used %s %% of its %s credits%s.",
-                ceiling.budget, ceiling.budget.warn_percent, limit, resets(ceiling),
-            )  # fmt: skip
-            told.append(ceiling.budget)
+        log.warning(
+            "The budget “%s” has used %s of its %s credits%s: past its warning level of %s %%.",
+            ceiling.budget, used, ceiling.budget.limit_credits, resets(ceiling), ceiling.budget.warn_percent,
+        )  # fmt: skip
+        told.append(ceiling.budget)
     return told
+
+
+def warn_safely(found: Sequence[Ceiling]) -> None:
+    """``warn``, for after a commit: what was done is done, so nothing is raised. The next hold warns instead."""
+    try:
+        warn(found)
+    except Exception:
+        log.exception("A budget's warning could not be given.")
+
+
+def warning_level(budget: Budget) -> int:
+    """Credits, rounded up."""
+    return -(-(budget.limit_credits or 0) * budget.warn_percent // 100)

@@ -87,10 +87,11 @@ def hold(
             raise InsufficientCredits(needed=amount, available=0)
         drawn = {grant_id: -part for grant_id, part in drawn.items()}
         move_grants(drawn)
-        budgets.use(found, amount, exceed=exceed)
+        uses = budgets.use(found, amount, exceed=exceed)
         entry = post(account, CreditEntry.Kind.HOLD, key, note, held_delta=amount, draws=drawn)
-        budgets.record(entry, [(ceiling.counter_id, amount) for ceiling in found])
-        transaction.on_commit(lambda: budgets.warn(found))
+        budgets.record(entry, uses)
+        if found:
+            transaction.on_commit(lambda: budgets.warn_safely(found))
         return entry
 
     def same(entry: CreditEntry) -> bool:

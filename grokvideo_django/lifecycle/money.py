@@ -65,8 +65,8 @@ def release(request: VideoRequest, *, reason: str, actor: Actor = None) -> None:
     VideoRequest.objects.filter(pk=request.pk).update(charged_credits=0)
 
 
-def capture(request: VideoRequest, amount: int, *, reason: str, actor: Actor = None) -> None:
-    """Spend the hold, up to ``amount``, and write on the request what it cost."""
+def capture(request: VideoRequest, amount: int, *, reason: str, actor: Actor = None) -> int:
+    """Spend the hold, up to ``amount``, and write on the request what it cost; returns that."""
     held = open_hold(request)
     if held is None:
         alert("Request %s ended with a charge of %s credits, but holds none: nothing was charged.", request.pk, amount)
@@ -75,6 +75,7 @@ def capture(request: VideoRequest, amount: int, *, reason: str, actor: Actor = N
         amount = min(amount, held.held_delta)
         credits.capture(held, amount, reason=reason, actor=actor)
     VideoRequest.objects.filter(pk=request.pk).update(charged_credits=amount)
+    return amount
 
 
 def end_without_video(request: VideoRequest, outcome: str, *, reason: str) -> str:
@@ -82,9 +83,9 @@ def end_without_video(request: VideoRequest, outcome: str, *, reason: str) -> st
     amount = pricing.charge_without_video(quoted=request.quoted_credits or 0, outcome=outcome)
     if not amount:
         release(request, reason=reason)
-        return "It cost nothing."
-    capture(request, amount, reason=f"{reason} This site charges for that.")
-    return f"It cost {amount} credits: this site charges for what is {outcome}."
+    elif charged := capture(request, amount, reason=f"{reason} This site charges for that."):
+        return f"It cost {charged} credits: this site charges for what is {outcome}."
+    return "It cost nothing."
 
 
 def price_of_delivered(request: VideoRequest) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
@@ -39,6 +41,8 @@ class Allowance(models.Model):
     starts_at = models.DateTimeField(_("starts"), default=timezone.now, help_text=_("Its first period is this one."))
     due_at = models.DateTimeField(_("next issue"), null=True, blank=True, editable=False, db_index=True)
     """When the sweep looks at it again; NULL: at once."""
+    issued_for = models.DateField(_("last issued for"), null=True, blank=True, editable=False)
+    """The first day of the last period that was issued. What lies between it and now was a downtime."""
 
     class Meta:
         verbose_name = _("allowance")
@@ -57,6 +61,14 @@ class Allowance(models.Model):
     def __str__(self) -> str:
         """Its name."""
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Months for which it was switched off are no downtime: nothing is caught up, or carried over them."""
+        if not self.is_active:
+            self.issued_for = None
+            if kwargs.get("update_fields") is not None:
+                kwargs["update_fields"] = {*kwargs["update_fields"], "issued_for"}
+        super().save(*args, **kwargs)
 
     def clean(self) -> None:
         """Either a user or a group."""
