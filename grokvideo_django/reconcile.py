@@ -1,4 +1,4 @@
-"""Proves the books: every balance against its entries, every grant against its draws, every hold against its request.
+"""Proves the books: balances against entries, grants against draws, budgets against uses, holds against requests.
 
 All of it is counted by the database in a fixed number of queries, at one moment: writers go on, and what they write in
 the meantime is not seen (on SQLite they wait instead). Only what is wrong comes back.
@@ -16,7 +16,7 @@ from django.db.models import BigIntegerField, CharField, Exists, F, OuterRef, Q,
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, Coalesce, Concat, Lag, Substr
 
-from .models import CreditAccount, CreditDraw, CreditEntry, CreditGrant, VideoRequest
+from .models import BudgetCounter, BudgetUse, CreditAccount, CreditDraw, CreditEntry, CreditGrant, VideoRequest
 
 Kind = CreditEntry.Kind
 Status = VideoRequest.Status
@@ -190,6 +190,25 @@ def _refunds() -> Iterator[Finding]:
         yield from _differs("refunds", _entry(row), f"at most {row['taken']}", row["refunded"])
 
 
+# Budgets: what was counted under them
+
+
+def _counters() -> Iterator[Finding]:
+    """What a counter says is the sum of its uses."""
+    uses = BudgetUse.objects.filter(counter=OuterRef("pk"))
+    sums = BudgetCounter.objects.annotate(used_sum=_sum(uses, "counter", "delta"))
+    for row in _rows(sums.exclude(used=F("used_sum")).values("pk", "budget_id", "used", "used_sum")):
+        where = f"counter {row['pk']} of budget {row['budget_id']}"
+        yield from _differs("counter", where, row["used_sum"], row["used"])
+
+
+def _uses() -> Iterator[Finding]:
+    """An entry uses of a budget what it holds or spends, and gives back what comes back."""
+    used = BudgetUse.objects.annotate(spent=F("entry__held_delta") - F("entry__posted_delta"))
+    for row in _rows(used.exclude(delta=F("spent")).values("pk", "entry_id", "delta", "spent")):
+        yield from _differs("budget use", f"use {row['pk']} by entry {row['entry_id']}", row["spent"], row["delta"])
+
+
 # Requests: what each holds and has paid
 
 
@@ -295,6 +314,8 @@ PROOFS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (
     _resolutions,
     _refunded_entries,
     _refunds,
+    _counters,
+    _uses,
     _requests,
     _forlorn_holds,
 )

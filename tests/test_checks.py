@@ -55,6 +55,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Overriding setting DATABASES:Use
         {**RIGHT, "MEDIA_HOSTS": ("media.example", "other.example:8443", "[2606:4700::1]:443")},
         {**RIGHT, "MEDIA_HOSTS": {"media.example"}, "UPLOAD_TO": "", "CREDIT_USD": Decimal("0.5")},
         {**RIGHT, "PRICES": {MODEL: {"480p": 5, "720p": Decimal(7), "image": "0"}, "other": {"480p": "1"}}},
+        {**RIGHT, "CHARGE": {"failed": "none", "moderated": "full", "expired": 0.1, "canceled": Decimal("0.5")}},
+        {**RIGHT, "APPROVAL_ABOVE": 0, "APPROVE_OWN": True},
         {**RIGHT, "MODEL": "other", "PRICES": {"other": {"480p": "1", "720p": 2, "image": 1}}},
     ],
 )
@@ -100,6 +102,18 @@ WRONG_VALUES = [
     ("CREDIT_USD", "0"),
     ("CREDIT_USD", "a cent"),
     ("CREDIT_USD", "NaN"),
+    ("CHARGE", "full"),
+    ("CHARGE", {"late": "full"}),
+    ("CHARGE", {"failed": "half"}),
+    ("CHARGE", {"failed": 1.5}),
+    ("CHARGE", {"failed": "-0.1"}),
+    ("CHARGE", {"failed": float("nan")}),
+    ("CHARGE", {"failed": True}),
+    ("CHARGE", {"failed": None}),
+    ("APPROVAL_ABOVE", -1),
+    ("APPROVAL_ABOVE", True),
+    ("APPROVAL_ABOVE", "10"),
+    ("APPROVE_OWN", "no"),
     ("MAX_PROMPT_LENGTH", 0),
     ("MAX_IMAGE_BYTES", "10 MB"),
     ("STORAGE", ""),
@@ -418,13 +432,16 @@ QUEUE_KEYS = ["URL", "HOST", "REDIS_CLIENT_KWARGS", "SENTINELS", "SOCKET_TIMEOUT
     grokvideo=garbage | st.dictionaries(st.sampled_from(sorted(conf.NAMES)) | st.text(), garbage),
     prices=st.dictionaries(st.just(MODEL) | garbage.filter(lambda value: isinstance(value, str)), garbage),
     queues=garbage | st.fixed_dictionaries({"default": st.dictionaries(st.sampled_from(QUEUE_KEYS), garbage)}),
+    policy=st.dictionaries(st.sampled_from(["failed", "canceled", 1]), garbage),
     database=st.dictionaries(st.sampled_from(["NAME", "OPTIONS", "TIMEOUT"]), garbage),
     storages=garbage,
 )
-def test_no_garbage_crashes_a_check(grokvideo: Any, prices: Any, queues: Any, database: Any, storages: Any) -> None:
+def test_no_garbage_crashes_a_check(
+    grokvideo: Any, prices: Any, queues: Any, policy: Any, database: Any, storages: Any
+) -> None:
     database["ENGINE"] = SQLITE["ENGINE"]
     others = {"RQ_QUEUES": queues, "DATABASES": {"default": database}}
-    for wrong in (grokvideo, {**RIGHT, "PRICES": prices}):
+    for wrong in (grokvideo, {**RIGHT, "PRICES": prices, "CHARGE": policy}):
         for message in found(wrong, **others):
             assert message.hint
             assert str(message)

@@ -20,6 +20,9 @@ from django.utils import timezone
 from grokvideo_django import credits, reconcile, services
 from grokvideo_django.lifecycle import money, submitting
 from grokvideo_django.models import (
+    Budget,
+    BudgetCounter,
+    BudgetUse,
     CreditAccount,
     CreditDraw,
     CreditEntry,
@@ -49,6 +52,7 @@ class Books:
     def __init__(self, name: str = "editor") -> None:
         self.owner = User.objects.create_user(name)
         self.account = CreditAccount.objects.for_user(self.owner)
+        Budget.objects.create(name="a ceiling", scope="user", user=self.owner, limit_credits=1000)
         self.given = credits.grant(self.owner, 100, reason="to spend")
         self.open = started(self.owner)
         self.failed = started(self.owner)
@@ -140,6 +144,7 @@ def a_hold_under_another_key(books: Books) -> None:
 
 
 def a_lost_entry(books: Books) -> None:
+    raw(BudgetUse, entry=books.refund).delete()
     raw(CreditDraw, entry=books.refund).delete()
     raw(CreditEntry, pk=books.refund.pk).delete()
 
@@ -173,11 +178,11 @@ DAMAGE: dict[str, tuple[Callable[[Books], object], set[str]]] = {
     "another request's hold resolved": (damage_entry(Kind.RELEASE, request_key="other"), {"resolution"}),
     "more spent than held": (
         damage_entry(Kind.CAPTURE, posted_delta=-11),
-        {"resolution", "posted", "posted after", "draws", "charged"},
+        {"resolution", "posted", "posted after", "draws", "charged", "budget use"},
     ),
     "a part resolved": (
         damage_entry(Kind.RELEASE, held_delta=-9),
-        {"resolution", "held", "held after", "draws"},
+        {"resolution", "held", "held after", "draws", "budget use"},
     ),
     "a hold refunded": (
         lambda books: raw(CreditEntry, pk=books.refund.pk).update(refunds=books.entry(Kind.HOLD)),
@@ -186,15 +191,24 @@ DAMAGE: dict[str, tuple[Callable[[Books], object], set[str]]] = {
     "another's capture refunded": (another_accounts_capture, {"refund"}),
     "more refunded than captured": (
         damage_entry(Kind.REFUND, posted_delta=7),
-        {"refunds", "posted", "posted after", "draws"},
+        {"refunds", "posted", "posted after", "draws", "budget use"},
     ),
     "nothing refunded": (damage_entry(Kind.REFUND, refunds=None), {"entry"}),
-    "a lost entry": (a_lost_entry, {"posted", "posted after", "remaining"}),
+    "a lost entry": (a_lost_entry, {"posted", "posted after", "remaining", "counter"}),
+    "a counter": (lambda books: raw(BudgetCounter).update(used=F("used") + 1), {"counter"}),
+    "a lost use": (lambda books: raw(BudgetUse, entry=books.refund).delete(), {"counter"}),
+    "a use": (
+        lambda books: raw(BudgetUse, entry=books.refund).update(delta=F("delta") + 1),
+        {"counter", "budget use"},
+    ),
     "ended with an open hold": (damage_request("open", status=Status.FAILED, due_at=None), {"hold"}),
     "under way with a resolved hold": (damage_request("failed", status=Status.IN_DOUBT), {"hold"}),
     "under way without a hold": (a_request_without_a_hold, {"hold"}),
     "another quote": (damage_request("open", quoted_credits=11), {"hold"}),
-    "another amount held": (a_hold_for_another_price, {"hold", "held", "held after", "open holds", "draws"}),
+    "another amount held": (
+        a_hold_for_another_price,
+        {"hold", "held", "held after", "open holds", "draws", "budget use"},
+    ),
     "no request": (a_hold_without_a_request, {"hold"}),
     "another key": (a_hold_under_another_key, {"hold"}),
     "charged more": (damage_request("succeeded", charged_credits=7), {"charged"}),
@@ -215,7 +229,7 @@ def test_every_kind_of_finding_is_provoked_here() -> None:
     found = set().union(*(expected for _damage, expected in DAMAGE.values()))
     assert found == {
         "posted", "held", "open holds", "grants", "remaining", "draw", "draws", "entry", "posted after", "held after",
-        "resolution", "refund", "refunds", "hold", "charged",
+        "resolution", "refund", "refunds", "hold", "charged", "counter", "budget use",
     }  # fmt: skip
 
 
@@ -246,7 +260,7 @@ def test_the_number_of_queries_does_not_grow_with_the_books(books: Books) -> Non
     raw(CreditAccount).update(posted=F("posted") + 1)
     with CaptureQueriesContext(connection) as many:
         assert kinds() == {"posted", "grants"}
-    assert len(many) == len(few) <= 15
+    assert len(many) == len(few) <= 16
 
 
 def test_the_command_says_in_one_line_that_all_is_right(books: Books) -> None:

@@ -15,6 +15,7 @@ from .messages import MISSING, default, did_you_mean, error, set_by_site, shown,
 
 YEAR_SECONDS: Final = 365 * 24 * 3600
 HIGHEST_PRICE: Final = 1_000_000
+_WORDS: Final = ("none", "full")
 _GIB: Final = 1024**3
 
 
@@ -69,13 +70,8 @@ def _is_policy(value: object) -> bool:
     """Outcomes that exist, each with ``none``, ``full`` or a share of the price from 0 to 1."""
     if not isinstance(value, Mapping):
         return False
-    shares = [
-        Decimal(part) if isinstance(part, float) else decimal(part) for part in value.values() if part not in _WORDS
-    ]
+    shares = [decimal(str(part) if isinstance(part, float) else part) for part in value.values() if part not in _WORDS]
     return set(value) <= set(pricing.OUTCOMES) and all(part is not None and 0 <= part <= 1 for part in shares)
-
-
-_WORDS: Final = ("none", "full")
 
 
 def _is_folder(value: object) -> bool:
