@@ -146,7 +146,9 @@ def _learn(error: GatewayError) -> None:
 
 def _save(pk: int, job_id: str) -> None:
     """Save the id of a paid job, whatever it takes: for a minute through a database that is away."""
-    for tries_left in reversed(range(SAVE_TRIES)):
+    tries_left = SAVE_TRIES
+    while True:
+        tries_left -= 1
         now = timezone.now()
         try:
             first_read_at = now + timedelta(seconds=schedule.FIRST_READ_SECONDS)

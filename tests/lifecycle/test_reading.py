@@ -314,3 +314,49 @@ def test_waiting_on_changes_when_and_nothing_else(editor):
     row.refresh_from_db()
     assert before["lease_token"] == row.lease_token
     assert (row.status, seconds_until(row.due_at)) == (Status.SUBMITTING, pytest.approx(42, abs=5))
+
+
+# -- who pays for what brings no video
+
+
+def expired(row):
+    return reading.ended_without_video(lease_of(row), code="x", message="No.", outcome="expired")
+
+
+def failed(row):
+    return reading.ended_without_video(lease_of(row), code="x", message="No.")
+
+
+def canceled(row):
+    return reading.canceled(lease_of(row), asked=True)
+
+
+@pytest.mark.parametrize(
+    ("policy", "act", "charged"),
+    [
+        ({}, failed, 0),
+        ({"failed": "full"}, failed, 5),
+        ({"failed": "full"}, expired, 0),
+        ({"expired": "0.5"}, expired, 3),
+        ({"canceled": "full"}, canceled, 5),
+        ({"failed": "full", "expired": "full"}, canceled, 0),
+    ],
+)
+def test_the_sites_policy_says_who_pays_and_the_event_says_it(policy, act, charged, editor, settings):
+    settings.GROKVIDEO = {**settings.GROKVIDEO, "CHARGE": policy}
+    row = put(editor, Status.SUBMITTED)
+    assert act(row)
+    row.refresh_from_db()
+    account = CreditAccount.objects.get()
+    assert (row.charged_credits, account.posted, account.held) == (charged, 105 - charged, 0)
+    assert (f"It cost {charged} credits" if charged else "It cost nothing.") in last_event(row).message
+
+
+def test_a_row_that_holds_nothing_cannot_be_charged(editor, settings, caplog):
+    settings.GROKVIDEO = {**settings.GROKVIDEO, "CHARGE": {"failed": "full"}}
+    (row,) = many(editor, 1, lease_token=uuid.uuid4())
+    assert failed(row)
+    row.refresh_from_db()
+    assert (row.status, row.charged_credits) == (Status.FAILED, 0)
+    assert "It cost nothing." in last_event(row).message
+    assert caplog.records[0].levelno == logging.ERROR

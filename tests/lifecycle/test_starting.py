@@ -174,3 +174,88 @@ def test_a_row_that_never_keeps_still_is_given_up(editor, monkeypatch):
     monkeypatch.setattr(starting, "move", lambda *args, **values: False)
     with unchanged(), pytest.raises(InvalidTransition):
         cancel(row)
+
+
+# -- approval
+
+
+def terms_of(owner, quoted=5, **values):
+    return starting.Terms(owner=owner, quoted=quoted, model=MODEL, actor="boss", **values)
+
+
+@pytest.fixture
+def waiting(editor, draft):
+    """A request that waits for approval and holds nothing."""
+    assert starting.ask_for_approval(draft, terms_of(editor), limit=3)
+    draft.refresh_from_db()
+    return draft
+
+
+def test_what_waits_for_approval_holds_nothing(waiting, account):
+    assert (waiting.status, waiting.quoted_credits, waiting.due_at) == (Status.AWAITING_APPROVAL, 5, None)
+    event = last_event(waiting)
+    assert (event.kind, event.from_status, event.to_status) == ("approval_asked", "draft", "awaiting_approval")
+    assert "5 credits, more than 3" in event.message
+    account.refresh_from_db()
+    assert account.held == 0
+
+
+def test_only_a_draft_as_it_was_priced_asks_for_approval(editor, draft):
+    for status in Status.values:
+        if status != Status.DRAFT:
+            turn_into(draft, status)
+            with unchanged():
+                assert not starting.ask_for_approval(draft, terms_of(editor), limit=3)
+    turn_into(draft, Status.DRAFT)
+    VideoRequest.objects.filter(pk=draft.pk).update(duration_seconds=2)
+    with unchanged():
+        assert not starting.ask_for_approval(draft, terms_of(editor), limit=3)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "Approved for 5 credits. Go on."),
+        ({"exceed_reason": "Launch day."}, "Approved for 5 credits. Go on. It may exceed its budgets: Launch day."),
+    ],
+)
+def test_approval_holds_and_queues(values, message, waiting, editor, account):
+    assert starting.approve(waiting, terms_of(editor, **values), reason="Go on.", now=timezone.now())
+    waiting.refresh_from_db()
+    event = last_event(waiting)
+    assert (event.kind, event.from_status, event.to_status) == ("queued", "awaiting_approval", "queued")
+    assert (event.message, event.actor) == (message, "boss")
+    assert seconds_until(waiting.due_at) == pytest.approx(15, abs=5)
+    assert seconds_until(waiting.queue_expires_at) == pytest.approx(86_400, abs=5)
+    account.refresh_from_db()
+    assert account.held == 5
+
+
+def test_approval_without_enough_credits_changes_nothing(waiting, editor):
+    with unchanged(), pytest.raises(InsufficientCredits):
+        starting.approve(waiting, terms_of(editor, quoted=101), reason="", now=timezone.now())
+
+
+def test_only_what_waits_is_approved_or_declined(waiting, editor):
+    for status in Status.values:
+        if status != Status.AWAITING_APPROVAL:
+            turn_into(waiting, status)
+            with unchanged():
+                assert not starting.approve(waiting, terms_of(editor), reason="", now=timezone.now())
+                assert not starting.decline(waiting.pk, actor="boss", reason="", now=timezone.now())
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"), [("Too dear.", "Declined. It cost nothing. Too dear."), ("", "Declined. It cost nothing.")]
+)
+def test_what_is_declined_ends_and_cost_nothing(reason, message, waiting, account):
+    assert starting.decline(waiting.pk, actor="boss", reason=reason, now=timezone.now())
+    waiting.refresh_from_db()
+    assert (waiting.status, waiting.charged_credits) == (Status.CANCELED, 0)
+    assert waiting.finished_at is not None
+    event = last_event(waiting)
+    assert (event.kind, event.from_status, event.message, event.actor) == (
+        "declined", "awaiting_approval", message, "boss",
+    )  # fmt: skip
+    account.refresh_from_db()
+    assert (account.posted, account.held) == (100, 0)

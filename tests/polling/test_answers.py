@@ -181,8 +181,9 @@ def test_retry_after_is_obeyed_and_stops_everything(tick, at_gateway, editor):
     assert (permit.granted, permit.wait_seconds) == (0, pytest.approx(40, abs=5))
 
 
-def test_a_limit_in_the_headers_is_learned(tick, at_gateway, editor, sandbox, settings):
-    at_gateway(editor, "never")
+@pytest.mark.parametrize("words", ["never", "read-503"])
+def test_a_limit_in_the_headers_is_learned(words, tick, at_gateway, editor, sandbox, settings):
+    at_gateway(editor, words)
     sandbox.options.requests_per_minute = 50
     try:
         tick()
