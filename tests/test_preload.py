@@ -8,7 +8,7 @@ import pytest
 
 from grokvideo_django import preload
 
-HEAVY = ("grokvideo_django.jobs", "httpx", "av")
+HEAVY = ("grokvideo_django.jobs", "httpx", "av", "PIL.JpegImagePlugin")
 SCRIPT = f"""
 import sys
 sys.argv = sys.argv[1:]
