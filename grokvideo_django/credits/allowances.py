@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("grokvideo_django")
 
+Kind = CreditEntry.Kind
+
 PRIORITY: Final = 50
 """Before what was bought: an allowance expires."""
 LOOK_AGAIN: Final = timedelta(hours=1)
@@ -143,8 +145,7 @@ def _left(given: CreditGrant) -> int:
 
     What came back to it later has expired for good. A hold counts in any case: it drew on the grant in its lifetime.
     """
-    drawn = Q(entry__kind__in=[CreditEntry.Kind.HOLD, CreditEntry.Kind.VOID]) | Q(
-        entry__created_at__lt=given.expires_at
-    )
+    drawn = Q(entry__kind__in=[Kind.HOLD, Kind.VOID]) | Q(entry__created_at__lt=given.expires_at)
+    drawn &= ~Q(entry__kind=Kind.EXPIRE)
     sums = CreditDraw.objects.filter(drawn, grant=given).aggregate(sum=Sum("delta"))
     return max(0, sums["sum"] or 0)

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError
 from django.db.models import Case, F, Value, When
+from django.utils import timezone
 
 from .. import transactions
 from ..exceptions import CreditError, InvalidAmount, KeyConflict
@@ -125,6 +126,7 @@ def post(
         request_key=note.request_key,
         actor=note.actor,
         reason=note.reason[:255],
+        created_at=timezone.now(),
     )
     CreditDraw.objects.bulk_create(
         [CreditDraw(entry=entry, grant_id=grant_id, delta=delta) for grant_id, delta in (draws or {}).items() if delta]

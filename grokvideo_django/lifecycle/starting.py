@@ -95,12 +95,15 @@ def _as_quoted(request: VideoRequest, terms: Terms) -> Q:
 
 def ask_for_approval(request: VideoRequest, terms: Terms, *, limit: int) -> bool:
     """Above its owner's limit: it waits for somebody who may approve it, and holds nothing yet."""
+    message = f"It costs {terms.quoted} credits, more than {limit}: it waits for approval. Nothing is held yet."
+    if terms.exceed_reason:
+        message = f"{message} It should exceed its budgets: {terms.exceed_reason}"
     return move(
         request.pk,
         Status.AWAITING_APPROVAL,
         from_=[Status.DRAFT],
         kind="approval_asked",
-        message=f"It costs {terms.quoted} credits, more than {limit}: it waits for approval. Nothing is held yet.",
+        message=message,
         actor=terms.actor,
         guard=_as_quoted(request, terms),
         model=terms.model,

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.db import connections
 
 from grokvideo_django import credits, services
 from grokvideo_django.exceptions import GrokVideoError
-from grokvideo_django.models import CreditAccount, CreditEntry, VideoRequest
+from grokvideo_django.models import Budget, BudgetUse, CreditAccount, CreditEntry, VideoRequest
 from tests.conftest import make_draft
 
 from .books import balance, prove
@@ -77,10 +78,11 @@ class Crew:
         ]
         assert {worker.stdout.readline() for worker in self.workers} == {"ready\n"}
 
-    def __call__(self, verb: str, pk: int, amount: int, *, times: int) -> Counter[str]:
-        """Do it in all of them at once; how each time ended."""
-        for worker in self.workers:
-            worker.stdin.write(f"{verb} {pk} {amount} {times}\n")
+    def __call__(self, verb: str, pk: int, amount: int, *, times: int = 0, together: int = 0) -> Counter[str]:
+        """Do it in all of them at once, each so many times, or so many times together; how each time ended."""
+        for number, worker in enumerate(self.workers):
+            share = times or len(range(number, together, WORKERS))
+            worker.stdin.write(f"{verb} {pk} {amount} {share}\n")
             worker.stdin.flush()
         outcomes: Counter[str] = Counter()
         for worker in self.workers:
@@ -121,6 +123,50 @@ def test_threads_hold_no_more_than_there_is(user, hundred):
 def test_processes_hold_no_more_than_there_is(user, hundred, in_processes):
     assert in_processes("hold", user.pk, 4, times=5) == {"done": 25, "InsufficientCredits": 15}
     all_held(hundred)
+
+
+def test_of_a_hundred_holds_by_eight_processes_a_balance_for_25_accepts_25(user, hundred, in_processes):
+    assert in_processes("hold", user.pk, 4, together=100) == {"done": 25, "InsufficientCredits": 75}
+    all_held(hundred)
+
+
+def test_of_a_hundred_holds_by_eight_processes_a_site_budget_for_25_accepts_25(user, hundred, in_processes):
+    credits.grant(user, 10_000)
+    budget = Budget.objects.create(name="site", limit_credits=100)
+    group = Group.objects.create(name="editors")
+    user.groups.add(group)
+    roomy = Budget.objects.create(name="group", scope="group", group=group, limit_credits=10_000)
+    assert in_processes("hold", user.pk, 4, together=100) == {"done": 25, "BudgetExceeded": 75}
+    assert [each.counters.get().used for each in (budget, roomy)] == [100, 100]
+    assert BudgetUse.objects.count() == 50
+    assert balance(hundred) == (10_100, 100, 10_000)
+    prove(hundred)
+
+
+def test_a_draft_that_eight_processes_start_at_once_is_held_for_once(user, hundred, in_processes):
+    for _time in range(5):
+        draft = make_draft(user)
+        assert in_processes("start", draft.pk, 0, times=1) == {"done": 1, "InvalidTransition": WORKERS - 1}
+        assert CreditEntry.objects.filter(kind="hold", request_key=draft.key).count() == 1
+    assert balance(hundred) == (100, 25, 75)
+    prove(hundred)
+
+
+@pytest.mark.parametrize("scope", ["site", "group", "user"])
+def test_no_more_run_at_once_than_a_budget_allows(user, hundred, scope):
+    group = Group.objects.create(name="editors")
+    people = [user, *(get_user_model().objects.create_user(f"user{number}") for number in range(WORKERS - 1))]
+    if scope == "user":
+        people = [user] * WORKERS
+    group.user_set.add(*people)
+    whose = {"group": {"group": group}, "user": {"user": user}}.get(scope, {})
+    budget = Budget.objects.create(name="few", scope=scope, limit_credits=None, max_running=3, **whose)
+    for person in people:
+        credits.grant(person, 10)
+    drafts = iter([make_draft(person) for person in people])
+    assert in_threads(lambda: services.start(next(drafts))) == {"done": 3, "BudgetExceeded": WORKERS - 3}
+    assert VideoRequest.objects.filter(status="queued").count() == 3
+    assert budget.counters.get().used == 15
 
 
 def test_holds_and_resolutions_at_once_keep_the_books(user, hundred):

@@ -16,9 +16,9 @@ django.setup()
 
 from django.contrib.auth import get_user_model  # noqa: E402 - after setup()
 
-from grokvideo_django import credits  # noqa: E402
+from grokvideo_django import credits, services  # noqa: E402
 from grokvideo_django.exceptions import GrokVideoError  # noqa: E402
-from grokvideo_django.models import CreditAccount, CreditEntry  # noqa: E402
+from grokvideo_django.models import CreditAccount, CreditEntry, VideoRequest  # noqa: E402
 
 
 def hold(user_pk: int, amount: int) -> None:
@@ -37,7 +37,11 @@ def open_account(user_pk: int, _amount: int) -> None:
     CreditAccount.objects.for_user(get_user_model().objects.get(pk=user_pk))
 
 
-VERBS = {"hold": hold, "refund": refund, "grant": grant, "open_account": open_account}
+def start(request_pk: int, _amount: int) -> None:
+    services.start(VideoRequest.objects.get(pk=request_pk))
+
+
+VERBS = {"hold": hold, "start": start, "refund": refund, "grant": grant, "open_account": open_account}
 
 
 def outcome(verb: str, pk: int, amount: int) -> str:
