@@ -12,7 +12,7 @@ from django.db import Error as DatabaseTrouble
 from django.db import close_old_connections
 from django.utils import timezone
 
-from . import conf, crash
+from . import conf, crash, transactions
 from .gateway import (
     AccountRefused,
     AnswerLost,
@@ -110,7 +110,7 @@ def _await_turn(pk: int) -> bool:
     while not (permit := gate.take(1, "submit")).granted:
         if time.monotonic() + permit.wait_seconds > patience_until:
             due_at = timezone.now() + timedelta(seconds=permit.wait_seconds)
-            VideoRequest.objects.filter(pk=pk, status=VideoRequest.Status.QUEUED).update(due_at=due_at)
+            transactions.update(VideoRequest.objects.filter(pk=pk, status=VideoRequest.Status.QUEUED), due_at=due_at)
             return False
         time.sleep(permit.wait_seconds)
     return True

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.db import OperationalError, connection, transaction
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
 
 T = TypeVar("T")
 
@@ -36,15 +39,30 @@ def run(work: Callable[[], T]) -> T:
     if connection.in_atomic_block:
         with transaction.atomic():
             return work()
+    committed: list[bool] = []
+
+    def attempt() -> T:
+        with transaction.atomic():
+            transaction.on_commit(partial(committed.append, True))
+            return work()
+
+    # What is raised after the commit comes from somebody's on_commit: the work itself is done.
+    return _again(attempt, unless=committed)
+
+
+def update(rows: QuerySet[Any], **values: Any) -> int:
+    """One UPDATE without a transaction of its own, again after a deadlock: one that matches many rows can have one."""
+    if connection.in_atomic_block:
+        return rows.update(**values)
+    return _again(lambda: rows.update(**values))
+
+
+def _again(attempt: Callable[[], T], *, unless: Sequence[object] = ()) -> T:
     for tries_left in reversed(range(TRIES)):
-        committed: list[bool] = []
         try:
-            with transaction.atomic():
-                transaction.on_commit(partial(committed.append, True))
-                return work()
+            return attempt()
         except OperationalError as error:
-            # What is raised after the commit comes from somebody's on_commit: the work itself is done.
-            if committed or not tries_left or not is_transient(error):
+            if unless or not tries_left or not is_transient(error):
                 raise
             time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - spreads the victims
     raise AssertionError("unreachable")  # pragma: no cover

@@ -34,7 +34,7 @@ def claim(pks: Collection[int], *, now: datetime, until: datetime) -> uuid.UUID:
     """Take due rows for one round of reading, with one token for all. Two queries with ``claimed``."""
     token = uuid.uuid4()
     rows = VideoRequest.objects.filter(pk__in=pks, status__in=READABLE, due_at__lte=now)
-    rows.exclude(gateway_job_id=None).update(lease_token=token, due_at=until)
+    transactions.update(rows.exclude(gateway_job_id=None), lease_token=token, due_at=until)
     return token
 
 
@@ -45,7 +45,7 @@ def claimed(token: uuid.UUID, pks: Collection[int]) -> list[VideoRequest]:
 
 def renew(token: uuid.UUID, *, until: datetime) -> int:
     """The answers take their time: the rows of this round stay ours. One query."""
-    return VideoRequest.objects.filter(lease_token=token, status__in=READABLE).update(due_at=until)
+    return transactions.update(VideoRequest.objects.filter(lease_token=token, status__in=READABLE), due_at=until)
 
 
 def look_again(
@@ -54,7 +54,7 @@ def look_again(
     """Nothing new about these rows: read them again then. One query; ``None`` stops reading for good."""
     rows = VideoRequest.objects.filter(pk__in=list(pks), lease_token=token, status__in=READABLE)
     words = {} if gateway_status is None else {"gateway_status": gateway_status[:64]}
-    return rows.update(due_at=due_at, lease_token=None, reads=F("reads") + 1, **words)
+    return transactions.update(rows, due_at=due_at, lease_token=None, reads=F("reads") + 1, **words)
 
 
 def rendered(token: uuid.UUID, found: Sequence[Rendered]) -> list[int]:
@@ -184,7 +184,7 @@ def doubt(lease: Lease, *, code: str, message: str, due_at: datetime | None) -> 
 def put_aside(lease: Lease, *, message: str, due_at: datetime) -> bool:
     """A row whose handling raised: it waits, the others go on. What was said before is not said again."""
     rows = VideoRequest.objects.filter(lease.held, pk=lease.pk, status__in=READABLE, error_message=message)
-    if rows.update(due_at=due_at, lease_token=None):
+    if transactions.update(rows, due_at=due_at, lease_token=None):
         return True
     return move(
         lease.pk,
@@ -203,9 +203,9 @@ def ring_again(pks: Collection[int], *, now: datetime, due_at: datetime) -> int:
     """Rows in other hands that nobody took in time: their dead leases end, and their doorbell is rung again."""
     waiting = Q(status__in=[Status.QUEUED, Status.RENDERED, Status.SUCCEEDED])
     rows = VideoRequest.objects.filter(waiting, pk__in=pks, due_at__lte=now)
-    return rows.update(due_at=due_at, lease_token=None)
+    return transactions.update(rows, due_at=due_at, lease_token=None)
 
 
 def wait_on(pk: int, *, now: datetime, due_at: datetime) -> int:
     """A due row whose looking after raised: as it was, and looked at later."""
-    return VideoRequest.objects.filter(pk=pk, due_at__lte=now).update(due_at=due_at)
+    return transactions.update(VideoRequest.objects.filter(pk=pk, due_at__lte=now), due_at=due_at)

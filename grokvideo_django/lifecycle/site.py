@@ -55,7 +55,7 @@ def claim_probe(now: datetime) -> bool:
     state = GatewayState.objects.current()
     later = now + timedelta(seconds=probe_seconds(state.probes + 1))
     rows = GatewayState.objects.filter(pk=state.pk, paused_since__isnull=False, probe_at__lte=now, probes=state.probes)
-    return bool(rows.update(probe_at=later, probes=F("probes") + 1))
+    return bool(transactions.update(rows, probe_at=later, probes=F("probes") + 1))
 
 
 def resume(now: datetime, *, after: int | None = None) -> bool:
@@ -102,9 +102,9 @@ def acquire_tick(now: datetime, *, seconds: float) -> int | None:
 def renew_tick(token: int, now: datetime, *, seconds: float) -> bool:
     """Keep the lease; False when another took it in the meantime."""
     rows = GatewayState.objects.filter(pk=GatewayState.PK, tick_token=token, tick_lease_until__isnull=False)
-    return bool(rows.update(tick_lease_until=now + timedelta(seconds=seconds), ticked_at=now))
+    return bool(transactions.update(rows, tick_lease_until=now + timedelta(seconds=seconds), ticked_at=now))
 
 
 def release_tick(token: int) -> None:
     """Give the lease back, if it is still ours."""
-    GatewayState.objects.filter(pk=GatewayState.PK, tick_token=token).update(tick_lease_until=None)
+    transactions.update(GatewayState.objects.filter(pk=GatewayState.PK, tick_token=token), tick_lease_until=None)

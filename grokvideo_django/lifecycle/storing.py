@@ -12,7 +12,7 @@ from typing import Any, Final
 from django.db.models import F, Q
 from django.utils import timezone
 
-from .. import conf
+from .. import conf, transactions
 from ..models import PlannedFile, VideoRequest
 from . import money
 from .submitting import Lease
@@ -61,7 +61,8 @@ def _claim(pk: int, status: str, now: datetime, seconds: float, **values: Any) -
     lease = Lease(pk=pk, token=uuid.uuid4())
     free = Q(lease_token__isnull=True) | Q(due_at__lte=now)
     rows = VideoRequest.objects.filter(free, pk=pk, status=status, due_at__isnull=False)
-    claimed = rows.update(lease_token=lease.token, due_at=now + timedelta(seconds=seconds), **values)
+    until = now + timedelta(seconds=seconds)
+    claimed = transactions.update(rows, lease_token=lease.token, due_at=until, **values)
     return lease if claimed else None
 
 
@@ -147,7 +148,8 @@ def refers_to(pk: int, names: Sequence[str]) -> bool:
 
 def end_dead_leases(tokens: Collection[uuid.UUID], now: datetime) -> int:
     """Before files of dead leases are deleted: whoever comes back to one of them finds that it has lost it."""
-    return VideoRequest.objects.filter(lease_token__in=tokens, due_at__lte=now).update(lease_token=None)
+    rows = VideoRequest.objects.filter(lease_token__in=tokens, due_at__lte=now)
+    return transactions.update(rows, lease_token=None)
 
 
 def fetch_again(lease: Lease, *, message: str, due_at: datetime) -> bool:

@@ -56,7 +56,7 @@ def confirm(lease: Lease, now: datetime) -> bool:
     """Right before the POST: whether the lease is still ours and leaves time for the answer."""
     until = now + timedelta(seconds=conf.current().POST_TIMEOUT + LEASE_MARGIN_SECONDS)
     rows = VideoRequest.objects.filter(lease.held, pk=lease.pk, status=Status.SUBMITTING, due_at__gt=now)
-    return bool(rows.update(due_at=until))
+    return bool(transactions.update(rows, due_at=until))
 
 
 def accepted(pk: int, job_id: str, *, now: datetime, first_read_at: datetime, actor: str = "") -> bool:

@@ -16,7 +16,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from grokvideo_django import credits, services
+from grokvideo_django import credits, services, transactions
 from grokvideo_django.models import CreditAccount, CreditEntry, GatewayState, PlannedFile, VideoRequest
 from grokvideo_django.sandbox import Sandbox
 from tests.site.models import Article
@@ -93,23 +93,26 @@ class Site:
     def hurry(self) -> None:
         """What waits for its next read or its next try waits no longer. Leases stay."""
         waiting = VideoRequest.objects.filter(lease_token=None, due_at__gt=timezone.now() + timedelta(seconds=1))
-        waiting.filter(status__in=[Status.SUBMITTED, Status.RENDERED, Status.SUCCEEDED]).update(due_at=timezone.now())
+        waiting = waiting.filter(status__in=[Status.SUBMITTED, Status.RENDERED, Status.SUCCEEDED])
+        transactions.update(waiting, due_at=timezone.now())
 
     def ring_again_soon(self) -> None:
         """A queued row whose doorbell was lost is rung for again now, not after its 15 s."""
-        VideoRequest.objects.filter(status=Status.QUEUED, lease_token=None).update(due_at=timezone.now())
+        queued = VideoRequest.objects.filter(status=Status.QUEUED, lease_token=None)
+        transactions.update(queued, due_at=timezone.now())
 
     def let_leases_run_out(self) -> None:
         """As if all workers had been silent for long: every lease is over, everything that waits is due."""
         past = timezone.now() - timedelta(seconds=1)
-        VideoRequest.objects.filter(due_at__isnull=False).update(due_at=past)
+        transactions.update(VideoRequest.objects.filter(due_at__isnull=False), due_at=past)
         GatewayState.objects.filter(tick_lease_until__isnull=False).update(tick_lease_until=past)
 
     def let_dead_submissions_run_out(self) -> None:
         """As ``let_leases_run_out``, for leases that no living horse can have."""
         if not self.busy():
             past = timezone.now() - timedelta(seconds=1)
-            VideoRequest.objects.filter(lease_token__isnull=False, due_at__isnull=False).update(due_at=past)
+            leased = VideoRequest.objects.filter(lease_token__isnull=False, due_at__isnull=False)
+            transactions.update(leased, due_at=past)
 
     def assert_settled(self, *, seconds: float = 20) -> None:
         """Books agree; no plan, no file and no lease is left behind. A healthy worker and a cron must be running."""

@@ -10,11 +10,11 @@ from datetime import timedelta
 
 import pytest
 from django.core.files.base import ContentFile
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from PIL import Image
 
-from grokvideo_django import credits, services
+from grokvideo_django import credits, services, transactions
 from grokvideo_django.exceptions import InvalidTransition
 from grokvideo_django.models import VideoRequest
 from tests.site.models import Stubborn
@@ -120,6 +120,30 @@ def test_a_row_that_cannot_be_written_does_not_stop_the_others(site, poison):
     site.wait_for("another try", lambda: site.hurry() or site.sandbox.jobs[done.gateway_job_id].reads > 3)
     assert done.events.filter(kind="put_aside").count() == 1
     assert {site.posts(request) for request in (done, pending, *good)} == {1}
+
+
+def test_one_statement_over_many_rows_survives_a_deadlock(site):
+    """Not on SQLite, where writers wait for each other."""
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one lock: no deadlocks")
+    first, *others = [site.draft(f"Fox {number}") for number in range(8)]
+    rows = VideoRequest.objects.filter(pk__in=[first.pk, others[0].pk])
+    holds_others, waits_for_first = threading.Event(), 0.4
+
+    def rival() -> None:
+        with contextlib.closing(connection), transaction.atomic():
+            for other in others:  # the heavier of the two: MariaDB picks the other as its victim
+                VideoRequest.objects.filter(pk=other.pk).update(reads=5)
+            holds_others.set()
+            time.sleep(waits_for_first)  # the statement has the first row now, and waits for the second
+            VideoRequest.objects.filter(pk=first.pk).update(reads=5)
+
+    thread = threading.Thread(target=rival)
+    thread.start()
+    assert holds_others.wait(10)
+    assert transactions.update(rows, reads=7) == 2
+    thread.join()
+    assert list(rows.values_list("reads", flat=True)) == [7, 7]
 
 
 @pytest.mark.parametrize("seed", range(2))

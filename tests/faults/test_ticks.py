@@ -32,6 +32,11 @@ def watch(site: Site, seconds: float) -> tuple[int, list[int]]:
     return site.ticks() - before, waiting
 
 
+def is_calm(site: Site, seconds: float) -> bool:
+    ticks, waiting = watch(site, seconds)
+    return ticks == 0 and not any(waiting)
+
+
 def test_cron_beside_an_idle_worker(site):
     site.healthy()
     site.wait_for("the first tick", lambda: site.ticks() > 0)
@@ -45,8 +50,9 @@ def test_nothing_ticks_when_nothing_is_in_flight(site):
     site.fleet.worker()
     request = site.start()
     site.wait_until_done(request)
-    site.wait_for("the last tick", lambda: not queued_jobs(site) and not site.busy())
-    assert watch(site, 4) == (0, [0] * 20)
+    assert not VideoRequest.objects.in_flight().exists()
+    site.wait_for("the last tick", lambda: is_calm(site, 1) and not site.busy(), pause=0)
+    assert is_calm(site, 4)
 
 
 def test_one_long_request_in_flight(site):
