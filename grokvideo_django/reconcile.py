@@ -12,7 +12,20 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import connection, transaction
-from django.db.models import BigIntegerField, CharField, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum, Value, Window
+from django.db.models import (
+    BigIntegerField,
+    CharField,
+    Count,
+    Exists,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+    Window,
+)
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, Coalesce, Concat, Lag, Substr
 
@@ -51,7 +64,7 @@ def findings() -> Iterator[Finding]:
 
 def counts() -> dict[str, int]:
     """How much there is to prove."""
-    models = (CreditAccount, CreditGrant, CreditEntry, VideoRequest)
+    models = (CreditAccount, CreditGrant, CreditEntry, BudgetCounter, VideoRequest)
     return {str(model._meta.verbose_name_plural): model._base_manager.count() for model in models}
 
 
@@ -68,6 +81,39 @@ def _one_moment() -> Iterator[None]:
             if connection.vendor == "postgresql":  # pragma: no cover - of the other databases
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             yield
+
+
+def repair() -> Iterator[Finding]:
+    """Write the derived figures anew: balances from entries, remainders from draws, counters from uses.
+
+    Entries, draws and uses are never touched. Yields what was written. One transaction, which locks each table's rows
+    in the order in which holds do; where the entries themselves make no sense, the database refuses, and nothing is
+    written.
+    """
+    with transaction.atomic():
+        for rows, proof, columns in _derived():
+            rows.order_by().update(**{column: F(column) for column in columns})  # writing first takes the locks
+            yield from list(_mend(rows, proof, columns))
+
+
+def _derived() -> Iterator[tuple[QuerySet[Any], str, dict[str, Combinable]]]:
+    entries = CreditEntry.objects.filter(account=OuterRef("pk"))
+    posted, held = _sum(entries, "account", "posted_delta"), _sum(entries, "account", "held_delta")
+    yield CreditAccount.objects.all(), "account", {"posted": posted, "held": held}
+    remaining = _sum(CreditDraw.objects.filter(grant=OuterRef("pk")), "grant", "delta")
+    yield CreditGrant.objects.all(), "grant", {"remaining": remaining}
+    used = _sum(BudgetUse.objects.filter(counter=OuterRef("pk")), "counter", "delta")
+    yield BudgetCounter.objects.all(), "counter", {"used": used}
+
+
+def _mend(rows: QuerySet[Any], name: str, columns: Mapping[str, Combinable]) -> Iterator[Finding]:
+    right = {column: f"{column}_sum" for column in columns}
+    sums = rows.annotate(**{right[column]: value for column, value in columns.items()})
+    wrong = sums.exclude(**{column: F(right[column]) for column in columns})
+    for row in list(_rows(wrong.values("pk", *columns, *right.values()))):
+        rows.filter(pk=row["pk"]).update(**{column: row[right[column]] for column in columns})
+        for column in columns:
+            yield from _differs(column, f"{name} {row['pk']}", row[right[column]], row[column])
 
 
 # Accounts and grants: balances against what they are made of
@@ -209,6 +255,23 @@ def _uses() -> Iterator[Finding]:
         yield from _differs("budget use", f"use {row['pk']} by entry {row['entry_id']}", row["spent"], row["delta"])
 
 
+def _strange_uses() -> Iterator[Finding]:
+    """What comes back goes to the counters that the hold used: to each of them, once, and to no other."""
+    for way in ("resolves", "refunds__resolves"):
+        held = BudgetUse.objects.filter(entry=OuterRef(f"entry__{way}"), counter=OuterRef("counter"))
+        back = BudgetUse.objects.filter(**{f"entry__{way}__isnull": False})
+        for row in _rows(back.filter(~Exists(held)).values("pk", "entry_id", "counter_id")):
+            where = f"use {row['pk']} of entry {row['entry_id']}"
+            yield from _differs("budget use", where, "a counter of its hold", f"counter {row['counter_id']}")
+        of_hold = BudgetUse.objects.filter(entry=OuterRef(way))
+        own = BudgetUse.objects.filter(entry=OuterRef("pk"))
+        counted = CreditEntry.objects.filter(**{f"{way}__isnull": False}).annotate(
+            free=F("held_delta") - F("posted_delta"), wanted=_count(of_hold, "entry"), there=_count(own, "entry")
+        )
+        for row in _rows(counted.exclude(free=0).exclude(wanted=F("there")).values(*ENTRY, "wanted", "there")):
+            yield from _differs("budget uses", _entry(row), row["wanted"], row["there"])
+
+
 # Requests: what each holds and has paid
 
 
@@ -273,6 +336,11 @@ def _sum(rows: QuerySet[Any], by: str, column: str) -> Combinable:
     return _or_zero(Subquery(rows.order_by().values(by).annotate(sum=Sum(column)).values("sum")))
 
 
+def _count(rows: QuerySet[Any], by: str) -> Combinable:
+    """How many rows belong to an outer one through ``by``."""
+    return _or_zero(Subquery(rows.order_by().values(by).annotate(count=Count("pk")).values("count")))
+
+
 def _or_zero(value: Combinable) -> Combinable:
     return Coalesce(value, Value(0), output_field=BigIntegerField())
 
@@ -316,6 +384,7 @@ PROOFS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (
     _refunds,
     _counters,
     _uses,
+    _strange_uses,
     _requests,
     _forlorn_holds,
 )

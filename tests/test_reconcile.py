@@ -149,6 +149,23 @@ def a_lost_entry(books: Books) -> None:
     raw(CreditEntry, pk=books.refund.pk).delete()
 
 
+def counter(books: Books) -> int:
+    return BudgetCounter.objects.filter(budget__user=books.owner).earliest("pk").pk
+
+
+def a_lost_use(books: Books) -> None:
+    raw(BudgetUse, entry=books.entry(Kind.RELEASE), counter=counter(books)).delete()
+
+
+def a_use_twice(books: Books) -> None:
+    entry = books.entry(Kind.RELEASE)
+    BudgetUse.objects.create(entry=entry, counter_id=counter(books), delta=entry.held_delta)
+
+
+def another_counter(books: Books) -> None:
+    raw(BudgetUse, entry=books.refund, counter=counter(books)).update(counter=counter(Books("other")))
+
+
 DAMAGE: dict[str, tuple[Callable[[Books], object], set[str]]] = {
     "posted": (lambda books: damage_account(books, posted=F("posted") + 1), {"posted", "grants"}),
     "held": (lambda books: damage_account(books, held=F("held") + 1), {"held", "open holds", "grants"}),
@@ -172,9 +189,9 @@ DAMAGE: dict[str, tuple[Callable[[Books], object], set[str]]] = {
     "nothing resolved": (damage_entry(Kind.RELEASE, resolves=None), {"entry", "open holds", "hold"}),
     "a grant resolved": (
         lambda books: raw(CreditEntry, pk=books.entry(Kind.RELEASE).pk).update(resolves=books.given),
-        {"resolution", "open holds", "hold"},
+        {"resolution", "open holds", "hold", "budget use", "budget uses"},
     ),
-    "another's hold resolved": (another_accounts_hold, {"resolution", "open holds", "hold"}),
+    "another's hold resolved": (another_accounts_hold, {"resolution", "open holds", "hold", "budget use"}),
     "another request's hold resolved": (damage_entry(Kind.RELEASE, request_key="other"), {"resolution"}),
     "more spent than held": (
         damage_entry(Kind.CAPTURE, posted_delta=-11),
@@ -188,7 +205,7 @@ DAMAGE: dict[str, tuple[Callable[[Books], object], set[str]]] = {
         lambda books: raw(CreditEntry, pk=books.refund.pk).update(refunds=books.entry(Kind.HOLD)),
         {"refund", "refunds"},
     ),
-    "another's capture refunded": (another_accounts_capture, {"refund"}),
+    "another's capture refunded": (another_accounts_capture, {"refund", "budget use"}),
     "more refunded than captured": (
         damage_entry(Kind.REFUND, posted_delta=7),
         {"refunds", "posted", "posted after", "draws", "budget use"},
@@ -196,7 +213,7 @@ DAMAGE: dict[str, tuple[Callable[[Books], object], set[str]]] = {
     "nothing refunded": (damage_entry(Kind.REFUND, refunds=None), {"entry"}),
     "a lost entry": (a_lost_entry, {"posted", "posted after", "remaining", "counter"}),
     "a counter": (lambda books: raw(BudgetCounter).update(used=F("used") + 1), {"counter"}),
-    "a lost use": (lambda books: raw(BudgetUse, entry=books.refund).delete(), {"counter"}),
+    "a lost use": (lambda books: raw(BudgetUse, entry=books.refund).delete(), {"counter", "budget uses"}),
     "a use": (
         lambda books: raw(BudgetUse, entry=books.refund).update(delta=F("delta") + 1),
         {"counter", "budget use"},
@@ -214,6 +231,9 @@ DAMAGE: dict[str, tuple[Callable[[Books], object], set[str]]] = {
     "charged more": (damage_request("succeeded", charged_credits=7), {"charged"}),
     "charged nothing": (damage_request("succeeded", charged_credits=None), {"charged"}),
     "charged a failure": (damage_request("failed", charged_credits=1), {"charged"}),
+    "no use of a release": (a_lost_use, {"budget uses", "counter"}),
+    "a use twice": (a_use_twice, {"budget uses", "counter"}),
+    "another counter": (another_counter, {"budget use", "counter"}),
     "charged under way": (damage_request("open", charged_credits=1), {"charged"}),
 }
 
@@ -230,6 +250,7 @@ def test_every_kind_of_finding_is_provoked_here() -> None:
     assert found == {
         "posted", "held", "open holds", "grants", "remaining", "draw", "draws", "entry", "posted after", "held after",
         "resolution", "refund", "refunds", "hold", "charged", "counter", "budget use",
+        "budget uses",
     }  # fmt: skip
 
 
@@ -260,7 +281,7 @@ def test_the_number_of_queries_does_not_grow_with_the_books(books: Books) -> Non
     raw(CreditAccount).update(posted=F("posted") + 1)
     with CaptureQueriesContext(connection) as many:
         assert kinds() == {"posted", "grants"}
-    assert len(many) == len(few) <= 16
+    assert len(many) == len(few) <= 20
 
 
 def test_the_command_says_in_one_line_that_all_is_right(books: Books) -> None:
@@ -318,3 +339,47 @@ def test_what_is_written_meanwhile_is_not_seen() -> None:
     assert found == []
     assert kinds() == set()
     assert CreditAccount.objects.get(pk=books.account.pk).held == 13 + len(reconcile.PROOFS)
+
+
+REPAIRABLE = ["posted", "held", "posted and held", "remaining", "a counter"]
+
+
+@pytest.mark.parametrize("name", REPAIRABLE)
+def test_what_follows_from_the_entries_is_repaired(books: Books, name: str) -> None:
+    before = list(raw(CreditEntry).order_by("pk").values())
+    DAMAGE[name][0](books)
+    out = StringIO()
+    call_command("grokvideo_reconcile", "--repair", stdout=out)
+    *repaired, last = out.getvalue().splitlines()
+    assert repaired
+    assert all(line.startswith("Repaired: ") for line in repaired)
+    assert last.startswith("The books are right: ")
+    assert list(raw(CreditEntry).order_by("pk").values()) == before
+
+
+def test_a_repair_says_what_it_wrote_and_does_nothing_the_second_time(books: Books) -> None:
+    damage_account(books, posted=F("posted") + 1)
+    found = CreditAccount.objects.get(pk=books.account.pk).posted
+    what = f"account {books.account.pk}"
+    expected = reconcile.Finding(kind="posted", what=what, expected=str(found - 1), found=str(found))
+    assert list(reconcile.repair()) == [expected]
+    out = StringIO()
+    call_command("grokvideo_reconcile", "--repair", stdout=out)
+    assert out.getvalue().startswith("There was nothing to repair.\nThe books are right")
+
+
+def test_entries_are_never_repaired(books: Books) -> None:
+    DAMAGE["a part resolved"][0](books)
+    with pytest.raises(CommandError, match="The books are wrong"):
+        call_command("grokvideo_reconcile", "--repair", stdout=StringIO())
+    assert "resolution" in kinds()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_entries_that_make_no_sense_are_no_reason_to_write_anything() -> None:
+    books = Books()
+    raw(CreditEntry, pk=books.given.pk).update(posted_delta=-100)
+    before = CreditAccount.objects.values().get(pk=books.account.pk)
+    with pytest.raises(CommandError, match="nothing was repaired"):
+        call_command("grokvideo_reconcile", "--repair", stdout=StringIO())
+    assert CreditAccount.objects.values().get(pk=books.account.pk) == before
