@@ -67,6 +67,7 @@ def _ask(
 
 def _start_all(modeladmin: RequestModelAdmin, request: HttpRequest, rows: list[VideoRequest]) -> None:
     held, started = 0, 0
+    waiting = VideoRequest.Status.AWAITING_APPROVAL
     for row in rows:
         expected = request.POST.get(f"expected_{row.pk}", "")
         try:
@@ -77,6 +78,10 @@ def _start_all(modeladmin: RequestModelAdmin, request: HttpRequest, rows: list[V
             words = f"“{row}”: {telling.sentence(error)}"
             modeladmin.message_user(request, words, telling.level(error))
         else:
+            if row.status == waiting:
+                words = _("“%(prompt)s” waits for approval; nothing is held for it yet.")
+                modeladmin.message_user(request, words % {"prompt": row}, messages.SUCCESS)
+                continue
             held, started = held + (row.quoted_credits or 0), started + 1
             modeladmin.message_user(request, _("“%(prompt)s” was started.") % {"prompt": row}, messages.SUCCESS)
     words = ngettext("%(count)d request was started; %(price)s are held.",

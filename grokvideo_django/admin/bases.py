@@ -35,6 +35,11 @@ def actor_of(request: HttpRequest) -> AbstractBaseUser | None:
     return request.user if isinstance(request.user, AbstractBaseUser) else None
 
 
+def is_theirs(request: HttpRequest, obj: VideoRequest) -> bool:
+    """Whether a video request is the user's own, or they may change all."""
+    return obj.owner_id == request.user.pk or may(request, "change_all")
+
+
 class ReadOnly:
     """Nobody adds, changes or deletes here. The money's rows are written by ``credits`` alone."""
 

@@ -18,7 +18,7 @@ from .. import services, transactions
 from ..exceptions import GrokVideoError, InvalidTransition, QuoteChanged
 from ..models import VideoRequest
 from . import explaining
-from .bases import RequestModelAdmin, actor_of, may
+from .bases import RequestModelAdmin, actor_of, is_theirs, may
 from .resolving import ResolveForm
 from .telling import in_words, tell
 
@@ -54,28 +54,29 @@ class Buttons(RequestModelAdmin):
     def generate_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Start a draft for the price that was shown."""
 
-        def work(obj: VideoRequest) -> VideoRequest:
-            self.start_and_tell(request, obj)
-            return obj
+        def work(obj: VideoRequest) -> str:
+            return self.start_and_tell(request, obj)
 
         return self._press(request, object_id, self.has_add_permission(request), work)
 
     def retry_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """The same again as a new request, once however often it is pressed."""
 
-        def work(obj: VideoRequest) -> VideoRequest:
+        def work(obj: VideoRequest) -> str:
             check_price(obj, shown(request))
             again = retry_once(obj, request, seen=_number(request, "retries"))
             words = _("Made again as a new request; %(price)s are held.")
+            if again.status == Status.AWAITING_APPROVAL:
+                words = _("Made again as a new request of %(price)s. It waits for approval; nothing is held yet.")
             messages.success(request, words % {"price": in_words(again.quoted_credits or 0)})
-            return again
+            return self.change_url(again)
 
         return self._press(request, object_id, self.has_add_permission(request), work)
 
     def cancel_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Cancel, or ask the gateway to."""
 
-        def work(obj: VideoRequest) -> VideoRequest:
+        def work(obj: VideoRequest) -> str:
             services.cancel(obj, actor=actor_of(request))
             if obj.status == Status.CANCELED:
                 messages.success(request, _("Canceled. It cost nothing; what was held is available again."))
@@ -87,7 +88,7 @@ class Buttons(RequestModelAdmin):
                         "video is finished, kept and charged."
                     ),
                 )
-            return obj
+            return self.change_url(obj)
 
         return self._press(request, object_id, self.may_touch(request), work)
 
@@ -102,10 +103,10 @@ class Buttons(RequestModelAdmin):
         if not form.is_valid():
             return self._resolve_page(request, obj, form)
 
-        def work(doubtful: VideoRequest) -> VideoRequest:
+        def work(doubtful: VideoRequest) -> str:
             form.resolve(doubtful, actor=actor_of(request))
             messages.success(request, form.done)
-            return doubtful
+            return self.change_url(doubtful)
 
         return self._press(request, object_id, True, work)
 
@@ -130,35 +131,52 @@ class Buttons(RequestModelAdmin):
         return TemplateResponse(request, "grokvideo/admin/form_page.html", context)
 
     def _press(
-        self, request: HttpRequest, object_id: str, allowed: bool, work: Callable[[VideoRequest], VideoRequest]
+        self, request: HttpRequest, object_id: str, allowed: bool, work: Callable[[VideoRequest], str]
     ) -> HttpResponseBase:
-        """What every button shares: the row must be visible, the user allowed, and the method POST."""
+        """What every button shares: the row must be visible, the user allowed, and the method POST.
+
+        ``work`` returns the address to go on to.
+        """
         obj = self.get_object(request, unquote(object_id))
         if obj is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]
-        if not allowed:
+        if not (allowed and is_theirs(request, obj)):
             raise PermissionDenied
+        url = self.change_url(obj)
         if request.method == "POST":
             try:
-                obj = work(obj)
+                url = work(obj)
             except GrokVideoError as error:
                 tell(request, error)
-        return HttpResponseRedirect(self.change_url(obj))
+        return HttpResponseRedirect(url)
 
     def may_touch(self, request: HttpRequest) -> bool:
         """Whether the user may change requests at all; which ones is a matter of the queryset."""
         return super().has_change_permission(request)
 
-    def start_and_tell(self, request: HttpRequest, obj: VideoRequest, *, before: str = "") -> bool:
-        """Start a draft for the price on the page, and say what came of it. ``before`` opens a message of refusal."""
+    def start_and_tell(self, request: HttpRequest, obj: VideoRequest, *, before: str = "") -> str:
+        """Start a draft for the price on the page, say what came of it, and return the address to go on to.
+
+        ``before`` opens a message of refusal.
+        """
         try:
             start_once(obj, request)
         except GrokVideoError as error:
             tell(request, error, before=before)
-            return False
+            return self.refused_url(request, obj, error)
+        self.tell_started(request, obj)
+        return self.change_url(obj)
+
+    def tell_started(self, request: HttpRequest, obj: VideoRequest) -> None:
+        """What is held, or that nothing is."""
         words = _("Started. %(price)s are held until the video is stored; you can close this page.")
+        if obj.status == Status.AWAITING_APPROVAL:
+            words = _("It costs %(price)s and waits for approval; nothing is held yet. You can close this page.")
         messages.success(request, words % {"price": in_words(obj.quoted_credits or 0)})
-        return True
+
+    def refused_url(self, request: HttpRequest, obj: VideoRequest, error: GrokVideoError) -> str:  # noqa: ARG002
+        """Where a refusal leads."""
+        return self.change_url(obj)
 
 
 def start_once(obj: VideoRequest, request: HttpRequest) -> None:
@@ -213,5 +231,5 @@ def _number(request: HttpRequest, name: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
-def _not_in_doubt(_obj: VideoRequest) -> VideoRequest:
+def _not_in_doubt(_obj: VideoRequest) -> str:
     raise InvalidTransition(_("It is not in doubt any more, so there is nothing to decide. Nothing was changed."))

@@ -19,8 +19,8 @@ from ..models import VideoRequest
 from ..models.requests import UNDELETABLE_MESSAGE
 from . import pages
 from .actions import delete_selected, generate_selected
-from .bases import may
-from .buttons import Buttons
+from .approving import Approvals
+from .bases import is_theirs, may
 from .facts import Facts
 from .forms import SentBefore, VideoRequestForm, as_key
 from .history import HistoryInline
@@ -42,7 +42,7 @@ class Continue(HttpResponseRedirect):
 
 
 @admin.register(VideoRequest)
-class VideoRequestAdmin(Facts, Buttons):
+class VideoRequestAdmin(Facts, Approvals):
     """Drafts can be edited; whatever has been started is shown, with what can still be done about it."""
 
     form = VideoRequestForm
@@ -61,13 +61,25 @@ class VideoRequestAdmin(Facts, Buttons):
     # What is shown to whom
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[VideoRequest]:
-        """One's own, or all with ``change_all``."""
-        return VideoRequest.objects.visible_to(request.user)
+        """One's own, or all with ``change_all``; and what awaits approval, with ``approve``."""
+        rows = VideoRequest.objects.visible_to(request.user)
+        if may(request, "approve"):
+            rows |= VideoRequest.objects.filter(status=VideoRequest.Status.AWAITING_APPROVAL)
+        return rows
 
     def get_list_filter(self, request: HttpRequest) -> Any:
         """Owners are of use to those only who see several."""
         everything = super().get_list_filter(request)
-        return everything if may(request, "change_all") else [item for item in everything if item != OWNER_FILTER]
+        sees_several = may(request, "change_all") or may(request, "approve")
+        return everything if sees_several else [item for item in everything if item != OWNER_FILTER]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """With the way to the queue, for those who may approve."""
+        context: dict[str, Any] = {}
+        if may(request, "approve"):
+            waiting = VideoRequest.objects.filter(status=VideoRequest.Status.AWAITING_APPROVAL)
+            context = {"grokvideo_awaiting": waiting.count(), "grokvideo_queue_url": self.queue_url()}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         """The owner's name as it is now, too, whatever the user model calls it."""
@@ -107,7 +119,9 @@ class VideoRequestAdmin(Facts, Buttons):
     # Who may do what
 
     def has_view_permission(self, request: HttpRequest, obj: VideoRequest | None = None) -> bool:
-        """Own rows, or all with ``change_all``."""
+        """Own rows, or all with ``change_all``; and what awaits approval, with ``approve``."""
+        if may(request, "approve") and (obj is None or obj.status == VideoRequest.Status.AWAITING_APPROVAL):
+            return True
         return super().has_view_permission(request, obj) and self._is_theirs(request, obj)
 
     def has_change_permission(self, request: HttpRequest, obj: VideoRequest | None = None) -> bool:
@@ -121,7 +135,7 @@ class VideoRequestAdmin(Facts, Buttons):
         return allowed and (obj is None or obj.status not in VideoRequest.UNDELETABLE)
 
     def _is_theirs(self, request: HttpRequest, obj: VideoRequest | None) -> bool:
-        return obj is None or obj.owner_id == request.user.pk or may(request, "change_all")
+        return obj is None or is_theirs(request, obj)
 
     # Saving, and generating
 
@@ -150,7 +164,7 @@ class VideoRequestAdmin(Facts, Buttons):
                 raise
             return self._sent_before(request, made)
         if isinstance(response, Continue):
-            self.start_and_tell(request, response.saved, before=_("The draft is saved."))
+            return HttpResponseRedirect(self.start_and_tell(request, response.saved, before=_("The draft is saved.")))
         return response
 
     def _started_meanwhile(self, request: HttpRequest, object_id: str) -> HttpResponse | None:
@@ -203,9 +217,12 @@ class VideoRequestAdmin(Facts, Buttons):
             context["grokvideo_price"] = pages.price(form.instance, payer, is_valid=not form.errors)
             context["grokvideo_can_generate"] = may_generate and not context["is_popup"]
         if obj is not None:
+            theirs = is_theirs(request, obj)
+            may_change = theirs and self.may_touch(request)
             context["grokvideo_buttons"] = list(
-                pages.buttons(obj, self.admin_site.name, may_generate=may_generate, may_change=self.may_touch(request))
+                pages.buttons(obj, self.admin_site.name, may_generate=theirs and may_generate, may_change=may_change)
             )
+            context["grokvideo_approval"] = self.approval_of(request, obj)
             context["grokvideo_reload"] = pages.reload_seconds(request, obj)
             context["grokvideo_can_resolve"] = obj.status == obj.Status.IN_DOUBT and may(request, "change_all")
         return super().render_change_form(request, context, add, change, form_url, obj)
