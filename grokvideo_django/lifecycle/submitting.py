@@ -45,6 +45,7 @@ def claim(pk: int, now: datetime) -> Lease | None:
         Status.SUBMITTING,
         from_=[Status.QUEUED],
         kind="submitting",
+        message="A worker sends it to the gateway.",
         lease_token=lease.token,
         due_at=now + timedelta(seconds=seconds),
         submit_attempts=F("submit_attempts") + 1,

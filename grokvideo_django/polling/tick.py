@@ -103,7 +103,7 @@ class Tick:
     def loop(self, seconds: float) -> None:
         """Rounds until the time is up, other work waits, nothing is in flight, or the lease is lost."""
         ends_at = time.monotonic() + seconds
-        self._expire()
+        self._keep_accounts()
         while True:
             self.round()
             nap = self._nap()
@@ -192,12 +192,13 @@ class Tick:
         self._renew()
         reading.renew(token, until=timezone.now() + timedelta(seconds=LEASE_SECONDS))
 
-    def _expire(self) -> None:
-        try:
-            credits.expire_due(timezone.now())
-            credits.issue_due(timezone.now())
-        except Exception:
-            log.exception("Expired grants and due allowances could not be looked after.")
+    def _keep_accounts(self) -> None:
+        """Expire grants first, so that what is left of them is known when the next allowance is issued."""
+        for act in (credits.expire_due, credits.issue_due):
+            try:
+                act(timezone.now())
+            except Exception:
+                log.exception("The accounts could not be looked after.")
 
     def _guarded(self, act: Callable[[int, datetime], bool], pk: int) -> None:
         """One row that raises does not stop the others: it waits, they go on."""
