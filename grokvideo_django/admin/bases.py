@@ -8,7 +8,16 @@ from django.contrib.admin import ModelAdmin, TabularInline
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import PermissionsMixin
 
-from ..models import CreditAccount, CreditEntry, CreditGrant, GatewayState, VideoRequest, VideoRequestEvent
+from ..models import (
+    Allowance,
+    Budget,
+    CreditAccount,
+    CreditEntry,
+    CreditGrant,
+    GatewayState,
+    VideoRequest,
+    VideoRequestEvent,
+)
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -18,9 +27,12 @@ if TYPE_CHECKING:
     EntryModelAdmin = ModelAdmin[CreditEntry]
     GrantModelAdmin = ModelAdmin[CreditGrant]
     GatewayModelAdmin = ModelAdmin[GatewayState]
+    BudgetModelAdmin = ModelAdmin[Budget]
+    AllowanceModelAdmin = ModelAdmin[Allowance]
     EventInline = TabularInline[VideoRequestEvent, VideoRequest]
 else:
     RequestModelAdmin = AccountModelAdmin = EntryModelAdmin = GrantModelAdmin = GatewayModelAdmin = ModelAdmin
+    BudgetModelAdmin = AllowanceModelAdmin = ModelAdmin
     EventInline = TabularInline
 
 
