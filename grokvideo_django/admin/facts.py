@@ -18,6 +18,7 @@ from .. import embed, pricing
 from ..models import GatewayState, VideoRequest
 from . import columns, explaining
 from .bases import RequestModelAdmin
+from .refunding import refunds_for
 
 if TYPE_CHECKING:
     from django.utils.safestring import SafeString
@@ -35,9 +36,10 @@ class Facts(RequestModelAdmin):
             "input_image": obj.has_image,
             "target_link": obj.target_content_type_id,
             "relatives": obj.retry_of_id or obj.retries.exists(),
+            "refunded": obj.charged_credits and refunds_for(obj),
         }
         sections = [
-            (None, ["situation", "error_message", "player", "file_facts", "money"]),
+            (None, ["situation", "error_message", "player", "file_facts", "money", "refunded"]),
             (
                 gettext_lazy("What was asked for"),
                 ["owned_by", "prompt_text", "wish", "input_image", "target_link", "relatives"],

@@ -24,6 +24,7 @@ from .bases import is_theirs, may
 from .facts import Facts
 from .forms import SentBefore, VideoRequestForm, as_key
 from .history import HistoryInline
+from .refunding import Refunds
 
 if TYPE_CHECKING:
     from django.contrib.admin.options import InlineModelAdmin
@@ -42,7 +43,7 @@ class Continue(HttpResponseRedirect):
 
 
 @admin.register(VideoRequest)
-class VideoRequestAdmin(Facts, Approvals):
+class VideoRequestAdmin(Facts, Approvals, Refunds):
     """Drafts can be edited; whatever has been started is shown, with what can still be done about it."""
 
     form = VideoRequestForm
@@ -222,6 +223,7 @@ class VideoRequestAdmin(Facts, Approvals):
             context["grokvideo_buttons"] = list(
                 pages.buttons(obj, self.admin_site.name, may_generate=theirs and may_generate, may_change=may_change)
             )
+            context["grokvideo_refund_url"] = self.refund_url(request, obj)
             context["grokvideo_approval"] = self.approval_of(request, obj)
             context["grokvideo_reload"] = pages.reload_seconds(request, obj)
             context["grokvideo_can_resolve"] = obj.status == obj.Status.IN_DOUBT and may(request, "change_all")
