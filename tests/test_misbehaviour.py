@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from grokvideo_django import services
-from grokvideo_django.models import CreditEntry, GatewayState, PlannedFile, VideoRequest
+from grokvideo_django.models import CreditEntry, GatewayState, PlannedFile
 from grokvideo_django.sandbox.faults import VOCABULARY
 
 from .conftest import make_draft
@@ -107,7 +107,7 @@ CASES = [
     # ... what does not is asked about again, three times
     *(
         Case(f"media-{word}", "in_doubt", None, kind="media_refused", error="media", held=5)
-        for word in ("400", "401", "403", "404", "html", "svg", "empty", "truncated-mp4", "gzip=1", "redirect=self", "416")
+        for word in "400 401 403 404 html svg empty truncated-mp4 gzip=1 redirect=self 416".split()
     ),
     Case("result-url=http://169.254.169.254/video.mp4", "in_doubt", None, error="media", held=5),
     Case("result-url=file:///etc/passwd", "in_doubt", None, error="media", held=5),
