@@ -25,8 +25,8 @@ MOST: Final = 1_000_000_000
 MOMENT: Final = "%Y-%m-%dT%H:%M"
 
 
-class GrantForm(forms.Form):
-    """Whom, how much, why. The hidden key grants once, however often the form is sent."""
+class AmountForm(forms.Form):
+    """How much, and why. The hidden key grants once, however often the form is sent."""
 
     amount = forms.IntegerField(label=_("Credits"), min_value=1, max_value=MOST, widget=AdminIntegerFieldWidget)
     reason = forms.CharField(
@@ -40,16 +40,23 @@ class GrantForm(forms.Form):
     )
     key = forms.CharField(widget=forms.HiddenInput, required=False)
 
-    field_order = ("user", "amount", "reason", "expires_at", "key")
-
-    def __init__(self, request: HttpRequest, site: AdminSite, data: Any = None, *, user: str = "") -> None:
-        super().__init__(data, initial={"user": user, "key": str(uuid.uuid4())}, label_suffix="")
-        self.fields["user"] = user_field(request, site, label=_("User"))
-        self.order_fields(self.field_order)
+    def __init__(self, data: Any = None, *, initial: dict[str, Any] | None = None) -> None:
+        super().__init__(data, initial={"key": str(uuid.uuid4()), **(initial or {})}, label_suffix="")
 
     def clean_key(self) -> str:
         """One of ours, whatever was sent."""
         return f"admin-grant:{as_key(self.cleaned_data['key']) or uuid.uuid4()}"
+
+
+class GrantForm(AmountForm):
+    """Whom, too."""
+
+    field_order = ("user", "amount", "reason", "expires_at", "key")
+
+    def __init__(self, request: HttpRequest, site: AdminSite, data: Any = None, *, user: str = "") -> None:
+        super().__init__(data, initial={"user": user})
+        self.fields["user"] = user_field(request, site, label=_("User"))
+        self.order_fields(self.field_order)
 
     def grant(self, *, actor: Actor) -> CreditEntry | None:
         """Do it; None if the ledger refuses, which the form then says."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import uuid
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from django.contrib import admin, messages
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import F, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
@@ -19,8 +22,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ..models import CreditAccount, CreditEntry, CreditGrant
+from . import statement
 from .bases import AccountModelAdmin, EntryModelAdmin, GrantModelAdmin, ReadOnly, actor_of, may
 from .granting import GrantForm
+from .granting_many import grant_selected
 from .telling import in_words
 
 if TYPE_CHECKING:
@@ -58,6 +63,7 @@ class CreditAccountAdmin(Ledger, AccountModelAdmin):
     list_display = ("name", "posted", "held", "available", "entries_link")
     list_select_related = ("user",)
     search_fields = ("user_name", "user_key")
+    actions = (grant_selected,)
     fields = readonly_fields = ("name", "posted", "held", "available", "created_at", "last_entries")
 
     class Media:
@@ -76,6 +82,10 @@ class CreditAccountAdmin(Ledger, AccountModelAdmin):
         gone = CreditGrant.objects.filter(account=OuterRef("pk"), expires_at__lte=timezone.now(), remaining__gt=0)
         left = gone.order_by().values("account").annotate(left=Sum("remaining")).values("left")
         return rows.annotate(spendable=F("posted") - F("held") - Coalesce(Subquery(left), 0))
+
+    def has_grant_permission(self, request: HttpRequest) -> bool:
+        """For the action."""
+        return may(request, "grant")
 
     @admin.display(description=gettext_lazy("user"), ordering="user_name")
     def name(self, obj: CreditAccount) -> str:
@@ -102,6 +112,9 @@ class CreditAccountAdmin(Ledger, AccountModelAdmin):
         url = reverse("admin:grokvideo_creditentry_changelist", current_app=self.admin_site.name)
         return f"{url}?account__id__exact={obj.pk}"
 
+    def _export_url(self) -> str:
+        return reverse("admin:grokvideo_creditentry_export", current_app=self.admin_site.name)
+
     def _list_url(self) -> str:
         return reverse("admin:grokvideo_creditaccount_changelist", current_app=self.admin_site.name)
 
@@ -113,7 +126,11 @@ class CreditAccountAdmin(Ledger, AccountModelAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> Any:
         """With the button to the form, for those who may grant."""
-        context = {"grokvideo_can_grant": may(request, "grant"), **(extra_context or {})}
+        context = {
+            "grokvideo_can_grant": may(request, "grant"),
+            "grokvideo_export_url": f"{self._export_url()}?account__id__exact={quote(unquote(object_id))}",
+            **(extra_context or {}),
+        }
         return super().change_view(request, object_id, form_url, context)
 
     def grant_view(self, request: HttpRequest) -> HttpResponseBase:
@@ -148,7 +165,9 @@ class CreditAccountAdmin(Ledger, AccountModelAdmin):
 class CreditEntryAdmin(Ledger, EntryModelAdmin):
     """The statement: append-only, so only shown."""
 
-    list_display = ("created_at", "account", "kind", "posted_delta", "held_delta", "reason", "actor")
+    list_display = (
+        "created_at", "account", "kind", "posted_delta", "held_delta", "posted_after", "held_after", "reason", "actor",
+    )  # fmt: skip
     list_filter = ("kind", "created_at")
     list_select_related = ("account",)
     search_fields = ("account__user_name", "request_key", "reason", "actor", "key")
@@ -157,6 +176,32 @@ class CreditEntryAdmin(Ledger, EntryModelAdmin):
         "created_at", "account", "kind", "posted_delta", "held_delta", "posted_after", "held_after", "reason", "actor",
         "request_link", "resolves", "refunds", "key",
     )  # fmt: skip
+
+    class Media:
+        css = {"all": ("grokvideo/admin.css",)}
+
+    def get_urls(self) -> list[URLPattern]:
+        """Before Django's own, which take any text for a key."""
+        view = self.admin_site.admin_view(self.export_view)
+        return [path("export/", view, name="grokvideo_creditentry_export"), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """With the way to the same entries as a file."""
+        url = reverse("admin:grokvideo_creditentry_export", current_app=self.admin_site.name)
+        context = {"grokvideo_export_url": f"{url}?{request.GET.urlencode()}", **(extra_context or {})}
+        return super().changelist_view(request, context)
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        """What the list shows, with its filters and its search, but all pages of it, as CSV."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            found = self.get_changelist_instance(request).queryset
+        except IncorrectLookupParameters:
+            messages.error(request, _("The filter could not be read, so nothing was exported."))
+            url = reverse("admin:grokvideo_creditentry_changelist", current_app=self.admin_site.name)
+            return HttpResponseRedirect(url)
+        return statement.response(found, name="statement")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CreditEntry]:
         """One's own, or all."""
