@@ -29,6 +29,7 @@ class Case:
     held: int = 0
 
 
+NO_VIDEO = ("400", "401", "403", "404", "416", "html", "svg", "empty", "truncated-mp4", "gzip=1", "redirect=self")
 CASES = [
     # The paid POST: certainly not accepted, so sent again
     Case("create-429*1", kind="not_accepted"),
@@ -105,10 +106,7 @@ CASES = [
     Case("media-type=text/plain"),
     Case("media-no-length"),
     # ... what does not is asked about again, three times
-    *(
-        Case(f"media-{word}", "in_doubt", None, kind="media_refused", error="media", held=5)
-        for word in "400 401 403 404 html svg empty truncated-mp4 gzip=1 redirect=self 416".split()
-    ),
+    *(Case(f"media-{word}", "in_doubt", None, kind="media_refused", error="media", held=5) for word in NO_VIDEO),
     Case("result-url=http://169.254.169.254/video.mp4", "in_doubt", None, error="media", held=5),
     Case("result-url=file:///etc/passwd", "in_doubt", None, error="media", held=5),
     Case("media-big=3", "in_doubt", None, error="media", held=5),
