@@ -50,7 +50,7 @@ def whose(obj: Budget | Allowance) -> str:
 class BudgetAdmin(BudgetModelAdmin):
     """Ceilings, with a bar of what is used in the present period."""
 
-    list_display = ("name", "counts", "period", "used_now", "left_now", "resets", "is_active")
+    list_display = ("name", "counts", "used_now", "left_now", "resets", "is_active")
     list_filter = ("scope", "period", "is_active")
     list_select_related = ("user", "group")
     search_fields = ("name", "group__name")
@@ -99,8 +99,8 @@ class BudgetAdmin(BudgetModelAdmin):
 
     @admin.display(description=gettext_lazy("counts"), ordering="scope")
     def counts(self, obj: Budget) -> str:
-        """Whose spending."""
-        return whose(obj)
+        """Whose spending, and how long."""
+        return f"{whose(obj)} · {obj.get_period_display()}"
 
     @admin.display(description=gettext_lazy("used now"), ordering="used")
     def used_now(self, obj: Budget) -> SafeString:
@@ -110,7 +110,8 @@ class BudgetAdmin(BudgetModelAdmin):
         if obj.limit_credits is not None:
             context |= {
                 "most": max(obj.limit_credits, used, 1),
-                "warning": min(warning_level(obj), obj.limit_credits),
+                "warning": min(warning_level(obj), max(0, obj.limit_credits - 1)),
+                "high": max(0, obj.limit_credits - 1),
                 "percent": 100 * used // obj.limit_credits if obj.limit_credits else 100,
                 "is_warned": used >= warning_level(obj),
                 "is_over": used >= obj.limit_credits,
@@ -126,7 +127,7 @@ class BudgetAdmin(BudgetModelAdmin):
     def resets(self, obj: Budget) -> str:
         """When the next period begins."""
         _start, end = spans(timezone.now())[obj.period]
-        return _("never") if end is None else date_format(timezone.localtime(end), "SHORT_DATETIME_FORMAT")
+        return _("never") if end is None else date_format(timezone.localtime(end), "SHORT_DATE_FORMAT")
 
 
 @admin.register(Allowance)

@@ -17,6 +17,7 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -165,9 +166,7 @@ class CreditAccountAdmin(Ledger, AccountModelAdmin):
 class CreditEntryAdmin(Ledger, EntryModelAdmin):
     """The statement: append-only, so only shown."""
 
-    list_display = (
-        "created_at", "account", "kind", "posted_delta", "held_delta", "posted_after", "held_after", "reason", "actor",
-    )  # fmt: skip
+    list_display = ("at", "account", "kind", "posted_delta", "held_delta", "balance", "reason", "actor")
     list_filter = ("kind", "created_at")
     list_select_related = ("account",)
     search_fields = ("account__user_name", "request_key", "reason", "actor", "key")
@@ -207,6 +206,16 @@ class CreditEntryAdmin(Ledger, EntryModelAdmin):
         """One's own, or all."""
         rows = super().get_queryset(request)
         return rows if sees_all(request) else rows.filter(account__user_key=str(request.user.pk))
+
+    @admin.display(description=gettext_lazy("at"), ordering="pk")
+    def at(self, obj: CreditEntry) -> str:
+        """When, in short."""
+        return date_format(timezone.localtime(obj.created_at), "SHORT_DATETIME_FORMAT")
+
+    @admin.display(description=gettext_lazy("balance after it"))
+    def balance(self, obj: CreditEntry) -> str:
+        """The account's, as it was then."""
+        return _("%(posted)d, %(held)d held") % {"posted": obj.posted_after, "held": obj.held_after}
 
     @admin.display(description=gettext_lazy("request"))
     def request_link(self, obj: CreditEntry) -> str | SafeString:

@@ -36,7 +36,7 @@ def test_the_list_shows_the_running_balance(browser, editor):
     credits.hold(editor, 40)
     account = CreditAccount.objects.for_user(editor)
     text = text_of(browser.get(f"{ENTRIES}?account__id__exact={account.pk}"))
-    assert "editor hold 0 40 100 40" in text
+    assert "editor hold 0 40 100, 40 held" in text
 
 
 def test_an_accounts_statement_is_a_file_with_the_oldest_first(browser, editor, colleague):
