@@ -96,3 +96,16 @@ def test_jobs_for_rows_that_are_gone_do_nothing(sandbox, redis_server, db):
     jobs.fetch(987_654)
     assert not VideoRequest.objects.exists()
     assert sandbox.answers == {}
+
+
+def test_a_sweep_that_raises_does_not_stop_the_polling(sandbox, editor, redis_server, monkeypatch, caplog):
+    def boom(now):
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("grokvideo_django.media.sweep.sweep", boom)
+    row = put(editor, "submitting")
+    overdue(row)
+    assert jobs.tick(0) is True
+    row.refresh_from_db()
+    assert row.status == "in_doubt"
+    assert "Forgotten files could not be looked after." in caplog.text

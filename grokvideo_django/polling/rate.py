@@ -26,6 +26,7 @@ log = logging.getLogger("grokvideo_django")
 Kind = Literal["submit", "read"]
 
 LEARNED_SECONDS: Final = 600
+KEYS: Final = ("next", "blocked", "limit", "submissions-wait", "reads-wait", "last")
 _BLOCK: Final = """
 local clock = redis.call('TIME')
 local until_ms = clock[1] * 1000 + clock[2] / 1000 + ARGV[1]
@@ -45,20 +46,21 @@ local burst = math.max(1, math.floor(limit / 50))
 local interval = 60000 / math.max(1, limit - burst)
 local next = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
 local room = math.floor((now + burst * interval - next) / interval + 0.000001)
-if kind == 'read' and redis.call('GET', KEYS[4]) == 'read' then
+local mine, theirs, last = KEYS[4], KEYS[5], redis.call('GET', KEYS[6]) or 'read'
+if kind == 'read' then mine, theirs = theirs, mine end
+local patience = math.ceil(math.max(15000, 2 * interval))  -- who gave up holds nobody up for ever
+if last == kind and redis.call('EXISTS', theirs) == 1 then  -- it is the others' turn
+  redis.call('SET', mine, 1, 'PX', patience)
   return {0, math.ceil(interval)}
 end
 local granted = math.max(0, math.min(wanted, room))
 if granted > 0 then
   next = next + granted * interval
   redis.call('SET', KEYS[1], string.format('%.3f', next), 'PX', math.ceil(next - now) + 1000)
-  redis.call('SET', KEYS[5], kind, 'PX', 60000)
-end
-if kind == 'submit' then
-  if granted > 0 then redis.call('DEL', KEYS[4])
-  else redis.call('SET', KEYS[4], redis.call('GET', KEYS[5]) or 'read', 'PX', 15000) end
-elseif granted > 0 and redis.call('EXISTS', KEYS[4]) == 1 then
-  redis.call('SET', KEYS[4], 'read', 'PX', 15000)
+  redis.call('SET', KEYS[6], kind, 'PX', 60000)
+  redis.call('DEL', mine)
+else
+  redis.call('SET', mine, 1, 'PX', patience)
 end
 return {granted, math.ceil(math.max(0, next + interval - burst * interval - now))}
 """
@@ -82,7 +84,7 @@ class RateGate:
     def __init__(self, redis: Redis, *, api_key: str, per_minute: int) -> None:
         """``per_minute``: requests over any sliding 60 s; the gateway may lower it."""
         name = hashlib.sha256(api_key.encode()).hexdigest()[:16]
-        self._keys = [f"grokvideo:rate:{name}:{part}" for part in ("next", "blocked", "limit", "waiting", "last")]
+        self._keys = [f"grokvideo:rate:{name}:{part}" for part in KEYS]
         self._redis = redis
         self._per_minute = max(1, per_minute)
         self._script: Callable[..., Any] = redis.register_script(_SCRIPT)

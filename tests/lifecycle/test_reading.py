@@ -13,7 +13,18 @@ from grokvideo_django.lifecycle import reading
 from grokvideo_django.lifecycle.reading import Rendered
 from grokvideo_django.models import CreditAccount, VideoRequest, VideoRequestEvent
 
-from ..making import Status, last_event, lease_of, many, overdue, put, seconds_until, turn_into, unchanged
+from ..making import (
+    Status,
+    another_lease,
+    last_event,
+    lease_of,
+    many,
+    overdue,
+    put,
+    seconds_until,
+    turn_into,
+    unchanged,
+)
 from .table import Case, check_fence, check_moves, check_stays, each, fenced, from_every_allowed_status
 
 pytestmark = pytest.mark.django_db
@@ -314,6 +325,20 @@ def test_waiting_on_changes_when_and_nothing_else(editor):
     row.refresh_from_db()
     assert before["lease_token"] == row.lease_token
     assert (row.status, seconds_until(row.due_at)) == (Status.SUBMITTING, pytest.approx(42, abs=5))
+
+
+def test_a_row_that_is_put_aside_for_the_same_reason_says_it_once(editor):
+    row = put(editor, Status.SUBMITTED)
+    for _time in range(3):
+        assert reading.put_aside(lease_of(row), message="Boom.", due_at=soon())
+        row.refresh_from_db()
+        assert (row.lease_token, seconds_until(row.due_at)) == (None, pytest.approx(42, abs=5))
+        turn_into(row, Status.SUBMITTED)
+    assert row.events.filter(kind="put_aside").count() == 1
+    assert reading.put_aside(lease_of(row), message="Bang.", due_at=soon())
+    assert row.events.filter(kind="put_aside").count() == 2
+    with unchanged():
+        assert not reading.put_aside(another_lease(row), message="Bang.", due_at=soon())
 
 
 # -- who pays for what brings no video

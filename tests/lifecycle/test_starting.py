@@ -200,6 +200,11 @@ def test_what_waits_for_approval_holds_nothing(waiting, account):
     assert account.held == 0
 
 
+def test_what_should_exceed_its_budgets_says_so_to_whoever_approves(editor, draft):
+    assert starting.ask_for_approval(draft, terms_of(editor, exceed_reason="Launch day."), limit=3)
+    assert last_event(draft).message.endswith("It should exceed its budgets: Launch day.")
+
+
 def test_only_a_draft_as_it_was_priced_asks_for_approval(editor, draft):
     for status in Status.values:
         if status != Status.DRAFT:

@@ -7,6 +7,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.db import DataError
 from django.utils import timezone
 
 from grokvideo_django.gateway import Job, JobState
@@ -283,3 +284,49 @@ def test_a_code_of_any_length_fits(one_round):
     result.take([answer(row, "failed", JobState.FAILED, error=error)])
     row.refresh_from_db()
     assert (row.error_code, row.error_message) == ("c" * 64, "m" * 3000)
+
+
+def test_a_row_that_cannot_be_written_is_put_aside_and_the_others_go_on(one_round, monkeypatch, caplog):
+    """The statement for all of them raises: one each."""
+    result, (bad, good, bad_video, video) = one_round(4)
+    look_again, rendered = reading.look_again, reading.rendered
+
+    def refuse_to_look(token, pks, **values):
+        if bad.pk in pks:
+            raise DataError("no such word")
+        return look_again(token, pks, **values)
+
+    def refuse_to_render(token, found):
+        if bad_video.pk in [item.pk for item in found]:
+            raise DataError("no such address")
+        return rendered(token, found)
+
+    monkeypatch.setattr(reading, "look_again", refuse_to_look)
+    monkeypatch.setattr(reading, "rendered", refuse_to_render)
+    url = "https://x.example/v.mp4"
+    done = [answer(row, "completed", JobState.COMPLETED, result_url=url) for row in (bad_video, video)]
+    result.take([answer(bad), answer(good), *done])
+    assert result.write() == [video.pk]
+    for row in (bad, good, bad_video, video):
+        row.refresh_from_db()
+    assert [row.status for row in (bad, good, bad_video, video)] == [Status.SUBMITTED] * 3 + [Status.RENDERED]
+    assert (last_event(bad).kind, last_event(bad_video).kind) == ("put_aside", "put_aside")
+    assert (good.reads, seconds_until(bad.due_at)) == (1, pytest.approx(60, abs=5))
+    assert "could not be written together" in caplog.text
+
+
+def test_a_row_that_cannot_even_be_put_aside_stops_no_other(one_round, monkeypatch, caplog):
+    result, (bad, good) = one_round(2)
+    real = reading.put_aside
+
+    def broken(lease, **values):
+        if lease.pk == bad.pk:
+            raise DataError("no")
+        return real(lease, **values)
+
+    monkeypatch.setattr(reading, "put_aside", broken)
+    result.take([Answer(row=row, was_cancel=False, error=RuntimeError("boom")) for row in (bad, good)])
+    bad.refresh_from_db()
+    assert (last_event(bad).kind, last_event(good).kind) == ("queued", "put_aside")
+    assert bad.lease_token is not None
+    assert f"Request {bad.pk} cannot even be put aside" in caplog.text
