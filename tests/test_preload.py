@@ -1,5 +1,6 @@
 """What a worker loads before it forks, and every other process does not."""
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,17 @@ def test_a_worker_loads_everything_before_it_forks(command, monkeypatch):
 def test_other_processes_stay_lean(argv, monkeypatch):
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.settings")
     assert loaded_by(*argv) == []
+
+
+@pytest.fixture(autouse=True)
+def thaw():
+    yield
+    gc.unfreeze()
+
+
+def test_what_is_loaded_is_left_alone_by_the_garbage_collector():
+    assert preload.for_worker(["manage.py", "rqworker"])
+    assert gc.get_freeze_count() > 10_000
 
 
 def test_it_says_whether_it_did():

@@ -29,13 +29,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import httpcore
-import httpx
 
 from ..exceptions import MediaExpired, MediaForbidden, MediaRefused, MediaUnavailable
+from ..gateway.transport import ssl_context as usual_authorities
 from .addresses import (
     Policy,
     Target,
@@ -188,7 +187,7 @@ def _answer(
         ("Connection", "close"),
         ("User-Agent", "grokvideo_django"),
     ]
-    pool = httpcore.ConnectionPool(ssl_context=ssl_context or _usual_authorities(), network_backend=backend)
+    pool = httpcore.ConnectionPool(ssl_context=ssl_context or usual_authorities(), network_backend=backend)
     try:
         with pool, pool.stream("GET", url, headers=headers, extensions={"timeout": PHASE_SECONDS}) as response:
             yield response
@@ -196,12 +195,6 @@ def _answer(
         raise MediaUnavailable(f"{target.host} did not answer in time.") from error
     except (httpcore.NetworkError, httpcore.ProtocolError) as error:
         raise MediaUnavailable(f"The connection to {target.host} failed or was cut off: {str(error)[:200]}") from error
-
-
-@cache
-def _usual_authorities() -> ssl.SSLContext:
-    """Loading the authorities takes tens of milliseconds: once a process."""
-    return httpx.create_ssl_context(trust_env=False)
 
 
 def _checked_addresses(target: Target, policy: Policy, resolve: Resolve, deadline: _Deadline) -> Sequence[str]:

@@ -619,5 +619,5 @@ def test_each_hop_has_a_connection_of_its_own(serve):
 
 
 def test_the_usual_authorities_are_loaded_once():
-    assert module._usual_authorities() is module._usual_authorities()
-    assert module._usual_authorities().verify_mode is ssl.CERT_REQUIRED
+    assert module.usual_authorities() is module.usual_authorities()
+    assert module.usual_authorities().verify_mode is ssl.CERT_REQUIRED
