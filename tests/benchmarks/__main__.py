@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -15,6 +17,7 @@ def main() -> None:
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--database", choices=["sqlite", "postgres", "mariadb"], default="sqlite")
     known, rest = parser.parse_known_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was made is cleared away
     os.environ["GROKVIDEO_TEST_DATABASE"] = known.database
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 
