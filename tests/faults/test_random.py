@@ -19,7 +19,7 @@ from .processes import send
 
 Status = VideoRequest.Status
 
-SECONDS = float(os.environ.get("GROKVIDEO_FAULT_SECONDS", "20"))
+SECONDS = float(os.environ.get("GROKVIDEO_FAULT_SECONDS", "0"))
 SEED = int(os.environ.get("GROKVIDEO_FAULT_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 WORDS = (
     "", "", "", "",
@@ -81,6 +81,7 @@ class Chaos:
         self.site.let_leases_run_out()
 
 
+@pytest.mark.skipif(not SECONDS, reason="set GROKVIDEO_FAULT_SECONDS=20, or more, to kill at random for so long")
 def test_random_kills(site):
     """The seed is printed: GROKVIDEO_FAULT_SEED repeats its dice, though not the machine's."""
     print(f"GROKVIDEO_FAULT_SEED={SEED}")

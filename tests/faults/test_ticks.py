@@ -62,8 +62,8 @@ def test_one_long_request_in_flight(site):
     request = site.start("A fox [sandbox:never]")
     site.wait_until(request, Status.SUBMITTED)
     ticks, waiting = watch(site, 6)
-    assert ticks <= 6
-    assert max(waiting) <= 2  # two crons may ring in the same moment
+    assert ticks <= 9
+    assert max(waiting) <= 4  # two crons ring in the same moment, while a busy machine looks away
     assert queued_jobs(site) <= 1 or site.wait_for("an empty queue", lambda: not queued_jobs(site))
 
 
