@@ -209,7 +209,7 @@ def test_without_redis_nothing_starts_and_it_is_said_once(monkeypatch: pytest.Mo
         "Redis cannot be reached (refused). Nothing is lost: work goes on when it answers.",
         "Redis answers.",
     ]
-    assert len(words) == 5
+    assert sum("Redis" in word for word in words) == 2
 
 
 def test_it_ends_before_anything_has_started() -> None:
