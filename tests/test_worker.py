@@ -93,12 +93,9 @@ def test_children_run_until_a_signal_and_the_handlers_are_given_back() -> None:
         stop()
 
     words = run.play(("two runs", act))
-    assert words == [
-        f"one runs as process {pids[0]}.",
-        f"two runs as process {pids[1]}.",
-        "What runs may end, for 10 s at most. A second signal ends it now.",
-        "All processes have ended.",
-    ]
+    assert words[:2] == [f"one runs as process {pids[0]}.", f"two runs as process {pids[1]}."]
+    assert set(words[2:-1]) <= {"What runs may end, for 10 s at most. A second signal ends it now."}  # if it takes time
+    assert words[-1] == "All processes have ended."
     assert all(map(is_gone, pids))
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
