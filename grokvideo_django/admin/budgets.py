@@ -75,7 +75,7 @@ class BudgetAdmin(BudgetModelAdmin):
             output_field=DateTimeField(),
         )
         now = BudgetCounter.objects.filter(budget=OuterRef("pk"), period_start=OuterRef("begins"))
-        rows = super().get_queryset(request).annotate(begins=begins)
+        rows = super().get_queryset(request).alias(begins=begins)  # MariaDB would select it as a text
         used = Subquery(now.order_by().values("used")[:1], output_field=IntegerField())
         return rows.annotate(used=Coalesce(used, 0)).annotate(left=F("limit_credits") - F("used"))
 
