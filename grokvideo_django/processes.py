@@ -6,12 +6,19 @@ import ctypes
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 PROC: Final = Path("/proc")
-_PR_SET_PDEATHSIG: Final = 1
+_TIE: Final = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)  # PR_SET_PDEATHSIG; it outlives exec
+if os.getppid() != int(sys.argv[1]):
+    sys.exit(0)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
 
 
 def members(session: int) -> list[int]:
@@ -28,22 +35,15 @@ def kill(session: int) -> None:
             continue
 
 
-def leash() -> Callable[[], None] | None:
-    """What ties a child to this process, to be run in it between fork and exec; None where the system cannot.
+def leashed(command: Sequence[str]) -> list[str]:
+    """A command that ends with this process; as it is where the system cannot tie them together.
 
-    When the parent is gone, however that came about, the kernel sends the child SIGTERM.
+    When the parent is gone, however that came about, the kernel sends the child SIGTERM. The child ties itself before
+    it becomes the command: code between fork and exec of a parent with threads can hang for ever.
     """
-    parent = os.getpid()
-    prctl: Any = getattr(ctypes.CDLL(None), "prctl", None)
-    if prctl is None:
-        return None
-
-    def tie() -> None:  # pragma: no cover - runs in the forked child
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(0)
-
-    return tie
+    if getattr(ctypes.CDLL(None), "prctl", None) is None:
+        return list(command)
+    return [sys.executable, "-S", "-c", _TIE, str(os.getpid()), *command]
 
 
 def how_it_ended(code: int) -> str:

@@ -88,11 +88,10 @@ class Child:
         if self._process is not None or now < self._next_start_at:
             return False
         self._process = subprocess.Popen(  # noqa: S603 - our own command lines
-            self._command,
+            processes.leashed(self._command),
             env=self._environment,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=processes.leash(),  # noqa: PLW1509 - the supervisor has one thread
         )
         self._started_at, self._asked = now, False
         return True

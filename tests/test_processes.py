@@ -97,7 +97,7 @@ def test_how_it_ended(code: int, words: str) -> None:
 
 def test_a_system_without_prctl_has_no_leash(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes.ctypes, "CDLL", lambda name: SimpleNamespace())
-    assert processes.leash() is None
+    assert processes.leashed(["true"]) == ["true"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent is gone")
@@ -105,7 +105,7 @@ def test_a_child_on_a_leash_ends_with_its_parent(tmp_path: Path) -> None:
     program = f"""
 import subprocess, sys, time
 from grokvideo_django import processes
-child = subprocess.Popen([sys.executable, "-c", {NAP!r}], start_new_session=True, preexec_fn=processes.leash())
+child = subprocess.Popen(processes.leashed([sys.executable, "-c", {NAP!r}]), start_new_session=True)
 print(child.pid, flush=True)
 time.sleep(60)
 """
