@@ -56,7 +56,8 @@ def test_it_can_be_heard(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     film.shoot(Clip("A fox", 1, 480, 480), path)
     with av.open(str(path)) as container:
-        planes = [bytes(frame.planes[0]) for frame in container.decode(audio=0)]
+        # A plane may be larger than its samples, and old PyAV shows all of it.
+        planes = [bytes(frame.planes[0])[: 4 * frame.samples] for frame in container.decode(audio=0)]
     samples = memoryview(b"".join(planes)).cast("f")
     assert 0.03 < max(samples) < 0.6
 
