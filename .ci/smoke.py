@@ -27,6 +27,8 @@ settings.configure(
     }],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
     ROOT_URLCONF="grokvideo_django.urls",
+    MEDIA_ROOT="media",
+    MEDIA_URL="media/",
     RQ_QUEUES={"default": {"URL": "redis://127.0.0.1:1/0?socket_connect_timeout=1"}},
     GROKVIDEO={"API_KEY": "sk-aig-smoke"},
 )  # fmt: skip

@@ -1,8 +1,7 @@
 """The app's settings: one typed class over the one dict ``settings.GROKVIDEO``, read at access.
 
 ``conf.current().QUEUE`` is always what ``settings`` says now, so ``override_settings`` works. Unknown names and wrong
-values are reported by ``manage.py check``; here they fall back to nothing silently: an unknown name is ignored, a known
-one is used as given.
+values are reported by ``manage.py check`` and not here: an unknown name is ignored, a known one is used as given.
 """
 
 from __future__ import annotations
@@ -13,7 +12,9 @@ from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
 
 Prices = Mapping[str, Mapping[str, int | str | Decimal]]
 
@@ -60,7 +61,8 @@ class Settings:
     """What one credit is worth, for the "about $0.25" on the screen."""
     CHARGE: Mapping[str, int | float | str | Decimal] = field(default_factory=dict)
     """Who pays for what brings no video, by outcome: ``failed``, ``moderated``, ``expired``, ``canceled`` (at the
-    gateway). ``"none"`` (the default: the owner pays nothing), ``"full"``, or a share of the price from 0 to 1."""
+    gateway), ``undelivered`` (made, and not to be had). ``"none"`` (the default: the owner pays nothing), ``"full"``,
+    or a share of the price from 0 to 1. Without ``undelivered`` such a video stays in doubt until a person decides."""
     APPROVAL_ABOVE: int | None = None
     """Credits: a request that costs more waits for somebody who may approve it. None: none does."""
     APPROVE_OWN: bool = False
@@ -98,3 +100,18 @@ def current() -> Settings:
     if not values.get("API_KEY"):
         values["API_KEY"] = os.environ.get("AIGATEWAY_API_KEY", "")
     return Settings(**values)
+
+
+def site_url() -> str:
+    """``https://www.example.com/``, by SITE_URL or django.contrib.sites; empty if neither says."""
+    configured = current().SITE_URL
+    if configured:
+        return configured.rstrip("/") + "/"
+    if not apps.is_installed("django.contrib.sites"):
+        return ""
+    from django.contrib.sites.models import Site  # noqa: PLC0415 - importable only where it is installed
+
+    try:
+        return f"https://{Site.objects.get_current().domain}/"
+    except (ImproperlyConfigured, ObjectDoesNotExist):  # no SITE_ID, or no such site
+        return ""

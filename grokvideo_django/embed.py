@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 
 from .media.links import token
 from .models import VideoRequest
+from .validation import is_signed
 
 TEMPLATE: Final = "grokvideo/video.html"
 PRELOADS: Final = ("none", "metadata", "auto")
@@ -110,7 +111,7 @@ def _permanent(request: VideoRequest, file: FieldFile, view: str) -> str:
     if not file:
         return ""
     url = file_url(file)
-    if url and not urlsplit(url).query:  # a query is a signature, and signatures expire
+    if url and not is_signed(url):
         return url
     try:
         return reverse(f"grokvideo:{view}", args=[token(request)])

@@ -12,6 +12,7 @@
     │   ├── BudgetExceeded
     │   ├── AlreadyResolved
     │   ├── KeyConflict
+    │   ├── UnknownEntry
     │   └── RefundExceedsCapture
     └── MediaError
         ├── MediaUnavailable    a passing fault: the same URL may work later
@@ -30,20 +31,22 @@ from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, ngettext
 
 
 class GrokVideoError(Exception):
     """Something in grokvideo_django went wrong."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(message or (self.__doc__ or "").strip())
+        super().__init__(message or _((self.__doc__ or "").strip()))
 
 
 class InvalidRequest(GrokVideoError, ValidationError):
     """The video request cannot be sent as it is. Nothing was charged; correct it and try again."""
 
     def __init__(self, message: Any = "") -> None:
-        ValidationError.__init__(self, message or (InvalidRequest.__doc__ or "").strip())
+        ValidationError.__init__(self, message or _((InvalidRequest.__doc__ or "").strip()))
 
     def __str__(self) -> str:
         """The sentences themselves, not the repr of a list."""
@@ -66,10 +69,14 @@ class QuoteChanged(GrokVideoError):
         self.actual = actual
         super().__init__(
             message
-            or (
-                f"The price is now {actual} credits, not {expected} as shown. "
-                "Nothing was charged; confirm the new price."
+            or ngettext(
+                "The price is now %(actual)d credit, not %(expected)d as shown. "
+                "Nothing was charged; confirm the new price.",
+                "The price is now %(actual)d credits, not %(expected)d as shown. "
+                "Nothing was charged; confirm the new price.",
+                actual,
             )
+            % {"actual": actual, "expected": expected}
         )
 
 
@@ -89,10 +96,14 @@ class InsufficientCredits(CreditError):
         self.available = available
         super().__init__(
             message
-            or (
-                f"This needs {needed} credits and {available} are available: {self.missing} are missing. "
-                "Nothing was charged; ask a site manager for a grant."
+            or ngettext(
+                "This needs %(needed)d credit; available: %(available)d, missing: %(missing)d. "
+                "Nothing was charged; ask a site manager for a grant.",
+                "This needs %(needed)d credits; available: %(available)d, missing: %(missing)d. "
+                "Nothing was charged; ask a site manager for a grant.",
+                needed,
             )
+            % {"needed": needed, "available": available, "missing": self.missing}
         )
 
     @property
@@ -125,6 +136,10 @@ class KeyConflict(CreditError):
     """The key was already used for a different operation. Nothing was changed; use a new key."""
 
 
+class UnknownEntry(CreditError):
+    """The ledger has no such entry: its transaction was rolled back, or it was changed. Nothing was changed."""
+
+
 class RefundExceedsCapture(CreditError):
     """All refunds of a capture together cannot exceed it. Nothing was changed."""
 
@@ -151,3 +166,20 @@ class MediaForbidden(MediaRefused):
 
 class MediaExpired(MediaRefused):
     """The file is not at this URL any more (404 or 410). The job is read again: it may name a new one."""
+
+
+DOCSTRINGS = (
+    gettext_noop("The video request cannot be sent as it is. Nothing was charged; correct it and try again."),
+    gettext_noop("The request is no longer in a state that allows this. Nothing was changed; reload the page."),
+    gettext_noop("The ledger refused this operation. Nothing was changed."),
+    gettext_noop("An amount of credits must be a whole number above zero. Nothing was changed."),
+    gettext_noop("A budget of this site does not allow this now. Nothing was charged."),
+    gettext_noop("You may not do this. Nothing was changed; ask a site manager."),
+    gettext_noop("The hold was already captured or released. Nothing was changed."),
+    gettext_noop("The key was already used for a different operation. Nothing was changed; use a new key."),
+    gettext_noop(
+        "The ledger has no such entry: its transaction was rolled back, or it was changed. Nothing was changed."
+    ),
+    gettext_noop("All refunds of a capture together cannot exceed it. Nothing was changed."),
+)
+"""Default messages that people read, where translators find them: the words of the docstrings above."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
+from django.utils.translation import gettext as _
+
 from . import conf
 from .exceptions import UnknownPrice
 
@@ -36,8 +38,11 @@ def _listed(model: str, name: str) -> Decimal:
     price = _number(_at(conf.current().PRICES, model, name))
     if price is None or not 0 <= price <= MAX_PRICE:
         raise UnknownPrice(
-            f'There is no price for {name} of the model "{model}", so it cannot be sent. Nothing was charged; '
-            f'a site manager can add it to GROKVIDEO["PRICES"].'
+            _(
+                'There is no price for %(name)s of the model "%(model)s", so it cannot be sent. Nothing was charged; '
+                'a site manager can add it to GROKVIDEO["PRICES"].'
+            )
+            % {"name": name, "model": model}
         )
     return price
 
@@ -51,8 +56,11 @@ def price(*, model: str, resolution: str, seconds: int, has_image: bool) -> int:
     total = _listed(model, resolution) * seconds
     if total <= 0:
         raise UnknownPrice(
-            f'The price of {resolution} for the model "{model}" is not above zero, so it cannot be sent. '
-            f'Nothing was charged; a site manager can correct GROKVIDEO["PRICES"].'
+            _(
+                'The price of %(resolution)s for the model "%(model)s" is not above zero, so it cannot be sent. '
+                'Nothing was charged; a site manager can correct GROKVIDEO["PRICES"].'
+            )
+            % {"resolution": resolution, "model": model}
         )
     if has_image:
         total += _listed(model, "image")
@@ -73,8 +81,8 @@ def charge(*, quoted: int, model: str, resolution: str, seconds: int, has_image:
         return quoted
 
 
-OUTCOMES: Final = ("failed", "moderated", "expired", "canceled")
-"""What CHARGE can name: ends at the gateway that bring no video."""
+OUTCOMES: Final = ("failed", "moderated", "expired", "canceled", "undelivered")
+"""What CHARGE can name: ends at the gateway that bring no video, and one that was made and cannot be had."""
 
 
 def share(outcome: str) -> Decimal:
@@ -86,9 +94,19 @@ def share(outcome: str) -> Decimal:
     return Decimal(0) if part is None else min(max(part, Decimal(0)), Decimal(1))
 
 
+def has_policy(outcome: str) -> bool:
+    """Whether the site has said who pays for it, if only ``"none"``."""
+    return _at(conf.current().CHARGE, outcome) is not None
+
+
 def charge_without_video(*, quoted: int, outcome: str) -> int:
     """Whole credits that an end without a video costs its owner; a share is rounded up."""
     return math.ceil(quoted * share(outcome))
+
+
+def counted(amount: int) -> str:
+    """``1 credit``, ``25 credits``: in English, for what is stored."""
+    return f"{amount} credit" if amount == 1 else f"{amount} credits"
 
 
 def in_dollars(credits_: int) -> str:

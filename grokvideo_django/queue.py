@@ -81,15 +81,16 @@ def _queue() -> Queue:
     return queue
 
 
-def _enqueue(function: str, *arguments: int, timeout_seconds: float, ttl_seconds: int = JOB_TTL_SECONDS) -> bool:
+def _enqueue(function: str, *arguments: int, timeout_seconds: float, at_front: bool = False) -> bool:
     try:
         _queue().enqueue(
             function,
             args=arguments,
             job_timeout=int(timeout_seconds),
-            ttl=ttl_seconds,
+            ttl=JOB_TTL_SECONDS,
             result_ttl=0,
             failure_ttl=FAILURE_TTL_SECONDS,
+            at_front=at_front,
         )
     except RedisError as error:
         log.warning("Redis cannot be reached (%s). Nothing is lost: the next tick finds what waits.", error)
@@ -108,8 +109,8 @@ def submit(pk: int) -> bool:
 
 
 def fetch(pk: int) -> bool:
-    """Ring for a download, or for attaching; False when Redis is down."""
-    return _enqueue(FETCH, pk, timeout_seconds=conf.current().FETCH_SECONDS + 60)
+    """Ring for a download, or for attaching, before all that was not begun yet; False when Redis is down."""
+    return _enqueue(FETCH, pk, timeout_seconds=conf.current().FETCH_SECONDS + 60, at_front=True)
 
 
 def submit_on_commit(pk: int) -> None:
@@ -127,6 +128,14 @@ def ring() -> bool:
         return False
     # It outlives the bell: behind a long job of somebody else it is all that goes on polling.
     return _enqueue(TICK, timeout_seconds=tick_seconds())
+
+
+def is_first(key: str, *, seconds: int) -> bool:
+    """Whether nobody has asked with this key for so long; also when Redis is down: twice is better than never."""
+    try:
+        return bool(connection().set(key, 1, nx=True, ex=seconds))
+    except RedisError:
+        return True
 
 
 def ring_on_commit() -> None:

@@ -29,6 +29,7 @@ from django.db.models import (
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, Coalesce, Concat, Lag, Substr
 
+from .lifecycle.money import HOLD_PREFIX
 from .models import BudgetCounter, BudgetUse, CreditAccount, CreditDraw, CreditEntry, CreditGrant, VideoRequest
 
 Kind = CreditEntry.Kind
@@ -36,7 +37,6 @@ Status = VideoRequest.Status
 
 HOLDING: Final = (*VideoRequest.RUNNING, Status.IN_DOUBT)
 """What has one open hold of its quoted price; nothing else has any."""
-HOLD_PREFIX: Final = "hold:"
 UUID_GROUPS: Final = (8, 4, 4, 4, 12)
 """The digits of a UUID between its dashes."""
 
@@ -75,10 +75,10 @@ def _one_moment() -> Iterator[None]:
         yield
         return
     with connection.cursor() as cursor:
-        if connection.vendor == "mysql":  # pragma: no cover - of the other databases
+        if connection.vendor == "mysql":
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")  # of the next transaction only
         with transaction.atomic():
-            if connection.vendor == "postgresql":  # pragma: no cover - of the other databases
+            if connection.vendor == "postgresql":
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             yield
 
@@ -303,11 +303,11 @@ def _right_hold() -> Q:
 
 
 def _forlorn_holds() -> Iterator[Finding]:
-    """An open hold belongs to a request that is under way. One that names no request is the site's own business."""
+    """A request's open hold belongs to one that is under way. A hold with another key is the site's own business."""
     under_way = VideoRequest.objects.filter(status__in=HOLDING).order_by().values_list("uuid", flat=True)
     keys = {f"{HOLD_PREFIX}{uuid}" for uuid in under_way.iterator()}
     rows = CreditEntry.objects.filter(kind=Kind.HOLD, resolution__isnull=True).exclude(request_key="")
-    for row in _rows(rows.values(*ENTRY, "key", "request_key")):
+    for row in _rows(rows.filter(key=Concat(Value(HOLD_PREFIX), "request_key")).values(*ENTRY, "key", "request_key")):
         if row["key"] not in keys:
             where = f"{_entry(row)} of request {row['request_key']}"
             yield from _differs("hold", where, "a request that is under way", "none")

@@ -6,22 +6,39 @@ network: workers do that.
 
 from __future__ import annotations
 
+import uuid
+
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import PermissionsMixin
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from . import conf, credits, pricing, queue, transactions, validation
 from .credits.entries import Actor
 from .exceptions import InvalidRequest, InvalidTransition, NotAllowed, QuoteChanged
-from .lifecycle import deciding, limits, starting
+from .lifecycle import deciding, limits, money, site, starting
 from .lifecycle.deciding import Outcome
-from .models import VideoRequest
+from .models import CreditEntry, VideoRequest
 
-__all__ = ["approve", "cancel", "decline", "quote", "resolve", "retry", "start"]
+__all__ = [
+    "approve",
+    "cancel",
+    "decline",
+    "pause",
+    "probe_now",
+    "quote",
+    "refund",
+    "resolve",
+    "resume",
+    "retry",
+    "start",
+    "start_anew",
+]
 
 Status = VideoRequest.Status
 
-NOT_AWAITING = "This request does not await approval any more. Nothing was changed; reload the page."
+NOT_AWAITING = gettext_lazy("This request does not await approval any more. Nothing was changed; reload the page.")
 
 COPIED_FIELDS = (
     "owner", "owner_name", "prompt", "operation", "mode", "duration_seconds", "aspect_ratio", "resolution", "image",
@@ -69,15 +86,14 @@ def start(
     saved = _reread(request)
     if saved.status != Status.DRAFT:
         raise InvalidTransition(
-            f"This request is {saved.get_status_display()} and was started before. Nothing was charged again."
+            _("This request is %(status)s and was started before. Nothing was charged again.")
+            % {"status": saved.get_status_display()}
         )
     validation.check(saved)
     quoted = quote(saved)
     if expected_credits is not None and expected_credits != quoted:
         raise QuoteChanged(expected=expected_credits, actual=quoted)
-    owner = saved.owner
-    if owner is None:
-        raise InvalidRequest({"owner": "A request needs an owner, whose credits pay for it."})
+    owner = _owner(saved)
     terms = _terms(saved, owner, quoted, conf.current().MODEL, actor or owner, exceed_reason)
     limit = limits.approval_limit(terms.ceilings)
     waits = limit is not None and quoted > limit and not _may_approve(terms.actor, saved)
@@ -90,7 +106,7 @@ def start(
             queue.submit_on_commit(saved.pk)
         if not moved:
             raise InvalidTransition(
-                "This request was started or changed in the meantime. Nothing was charged now; reload the page."
+                _("This request was started or changed in the meantime. Nothing was charged now; reload the page.")
             )
 
     transactions.run(work)
@@ -109,14 +125,12 @@ def approve(request: VideoRequest, *, actor: Actor, reason: str = "", exceed_rea
     saved = _awaiting(request)
     _check_approver(actor, saved)
     validation.check(saved)
-    owner = saved.owner
-    if owner is None:
-        raise InvalidRequest({"owner": "A request needs an owner, whose credits pay for it."})
-    terms = _terms(saved, owner, saved.quoted_credits or quote(saved), saved.model, actor, exceed_reason)
+    quoted = saved.quoted_credits or quote(saved)
+    terms = _terms(saved, _owner(saved), quoted, saved.model, actor, exceed_reason)
 
     def work() -> None:
         if not starting.approve(saved, terms, reason=reason, now=timezone.now()):
-            raise InvalidTransition(NOT_AWAITING)
+            raise InvalidTransition(str(NOT_AWAITING))
         queue.submit_on_commit(saved.pk)
 
     transactions.run(work)
@@ -133,7 +147,7 @@ def decline(request: VideoRequest, *, actor: Actor, reason: str = "") -> None:
     saved = _awaiting(request)
     _check_approver(actor, saved)
     if not starting.decline(saved.pk, actor=actor, reason=reason, now=timezone.now()):
-        raise InvalidTransition(NOT_AWAITING)
+        raise InvalidTransition(str(NOT_AWAITING))
     request.refresh_from_db()
 
 
@@ -164,8 +178,8 @@ def retry(request: VideoRequest, *, actor: Actor = None) -> VideoRequest:
     saved = _reread(request)
     if not saved.is_ended:
         raise InvalidTransition(
-            f"This request is {saved.get_status_display()}; only one that has ended can be made again. "
-            "Nothing was charged."
+            _("This request is %(status)s; only one that has ended can be made again. Nothing was charged.")
+            % {"status": saved.get_status_display()}
         )
 
     def work() -> VideoRequest:
@@ -175,6 +189,30 @@ def retry(request: VideoRequest, *, actor: Actor = None) -> VideoRequest:
         return again
 
     return transactions.run(work)
+
+
+def refund(
+    request: VideoRequest, amount: int | None = None, *, actor: Actor, reason: str, key: str | None = None
+) -> CreditEntry:
+    """Give back what a request was charged, or a part of it; its history says so.
+
+    Args:
+        request: charged.
+        amount: whole credits; everything that was charged, if none is named.
+        actor: who refunds.
+        reason: shown on the statement and in the history.
+        key: the same key refunds once, however often it is called.
+
+    Raises:
+        InvalidTransition: it was not charged.
+        InvalidAmount, RefundExceedsCapture, KeyConflict: as ``credits.refund``. Nothing was changed.
+    """
+    captured = money.captured_for(request)
+    if captured is None:
+        raise InvalidTransition(_("This request was not charged, so there is nothing to refund. Nothing was changed."))
+    whole = -captured.posted_delta
+    key = key or f"refund:{uuid.uuid4()}"
+    return money.refund(request, captured, whole if amount is None else amount, key=key, reason=reason, actor=actor)
 
 
 def resolve(
@@ -204,6 +242,103 @@ def resolve(
     request.refresh_from_db()
 
 
+def start_anew(
+    request: VideoRequest, *, actor: Actor, reason: str, expected_credits: int | None = None
+) -> VideoRequest:
+    """Release a request that is in doubt, and make it again as a new one that points back, in one transaction.
+
+    The gateway may have been paid for the first nevertheless, and nobody asks about it any more: where it has a job id,
+    ``resolve(request, "ask_again", …)`` comes first. A job id that still arrives alerts.
+    ``request`` is brought up to date.
+
+    Args:
+        request: in doubt.
+        actor: who decides.
+        reason: why; kept on the record of the first.
+        expected_credits: the price that was shown; another one refuses.
+
+    Raises:
+        InvalidTransition: it is not in doubt.
+        InvalidRequest: the reason is missing, or it cannot be sent as it is.
+        GrokVideoError: as ``start``, for lack of credits, say. Then nothing was changed, and it stays in doubt.
+    """
+
+    def work() -> VideoRequest:
+        now, afterwards = timezone.now(), "It was made again as a new request."
+        deciding.resolve(request.pk, "release", actor=actor, reason=reason, now=now, afterwards=afterwards)
+        saved = _reread(request)
+        if expected_credits is not None and expected_credits != quote(saved):
+            raise QuoteChanged(expected=expected_credits, actual=quote(saved))
+        return retry(saved, actor=actor)
+
+    again = transactions.run(work)
+    request.refresh_from_db()
+    return again
+
+
+def pause(actor: Actor, reason: str) -> None:
+    """Stop all spending: no request is sent until ``resume``, whatever the gateway says.
+
+    What was sent is finished, and so is what a worker is sending at this moment. Requests can be started meanwhile:
+    they hold their credits and wait, and the pause does not age them.
+
+    Raises:
+        NotAllowed: the actor lacks the permission ``change_gatewaystate``.
+        InvalidRequest: there is no reason.
+        InvalidTransition: it is paused by hand already.
+    """
+    _check_switch(actor)
+    if not reason.strip():
+        raise InvalidRequest(_("Say why: the reason is shown until somebody resumes. Nothing was changed."))
+    if not site.pause_by_hand(timezone.now(), actor=actor, reason=reason.strip()):
+        raise InvalidTransition(_("Submissions are paused by hand already. Nothing was changed."))
+
+
+def resume(actor: Actor, reason: str = "") -> None:
+    """End a pause by hand: what waits is sent now. If the gateway still refuses, it pauses again by itself.
+
+    Raises:
+        NotAllowed: the actor lacks the permission ``change_gatewaystate``.
+        InvalidTransition: there is no pause by hand; one of the gateway's ends by itself (see ``probe_now``).
+    """
+    _check_switch(actor)
+
+    def work() -> None:
+        if not site.resume_by_hand(timezone.now(), actor=actor, reason=reason.strip()):
+            raise InvalidTransition(_("Submissions are not paused by hand. Nothing was changed."))
+        queue.ring_on_commit()
+
+    transactions.run(work)
+
+
+def probe_now(actor: Actor) -> None:
+    """Let a worker look at once whether the gateway accepts again.
+
+    Raises:
+        NotAllowed: the actor lacks the permission ``change_gatewaystate``.
+        InvalidTransition: the gateway has not paused this site.
+    """
+    _check_switch(actor)
+
+    def work() -> None:
+        if not site.probe_now(timezone.now()):
+            raise InvalidTransition(_("The gateway has not paused this site, so there is nothing to try."))
+        queue.ring_on_commit()
+
+    transactions.run(work)
+
+
+def _check_switch(actor: Actor) -> None:
+    if not _may(actor, "grokvideo.change_gatewaystate"):
+        raise NotAllowed(_("You may not pause or resume submissions. Nothing was changed; ask a site manager."))
+
+
+def _owner(saved: VideoRequest) -> AbstractBaseUser:
+    if saved.owner is None:
+        raise InvalidRequest({"owner": _("A request needs an owner, whose credits pay for it.")})
+    return saved.owner
+
+
 def _terms(
     saved: VideoRequest, owner: AbstractBaseUser, quoted: int, model: str, actor: Actor, exceed_reason: str
 ) -> starting.Terms:
@@ -215,7 +350,7 @@ def _terms(
     """
     exceed_reason = exceed_reason.strip()
     if exceed_reason and not _may(actor, "grokvideo.exceed"):
-        raise NotAllowed("You may not exceed budgets. Nothing was charged; ask a site manager.")
+        raise NotAllowed(_("You may not exceed budgets. Nothing was charged; ask a site manager."))
     ceilings = credits.ceilings(owner, timezone.now())
     if not exceed_reason:
         limits.check_size(saved, ceilings)
@@ -226,9 +361,9 @@ def _terms(
 
 def _may(actor: Actor, permission: str) -> bool:
     """Whether an actor has a permission. A name, or nobody, stands for code of the site, which may."""
-    if isinstance(actor, AbstractBaseUser):
-        return isinstance(actor, PermissionsMixin) and actor.has_perm(permission)
-    return True
+    if actor is None or isinstance(actor, str):
+        return True
+    return isinstance(actor, PermissionsMixin) and actor.has_perm(permission)
 
 
 def _may_approve(actor: Actor, request: VideoRequest) -> bool:
@@ -238,15 +373,15 @@ def _may_approve(actor: Actor, request: VideoRequest) -> bool:
 
 def _check_approver(actor: Actor, request: VideoRequest) -> None:
     if not _may(actor, "grokvideo.approve"):
-        raise NotAllowed("You may not approve or decline requests. Nothing was changed; ask a site manager.")
+        raise NotAllowed(_("You may not approve or decline requests. Nothing was changed; ask a site manager."))
     if not _may_approve(actor, request):
-        raise NotAllowed("Nobody approves their own requests here. Nothing was changed; ask another site manager.")
+        raise NotAllowed(_("Nobody approves their own requests here. Nothing was changed; ask another site manager."))
 
 
 def _awaiting(request: VideoRequest) -> VideoRequest:
     saved = _reread(request)
     if saved.status != Status.AWAITING_APPROVAL:
-        raise InvalidTransition(NOT_AWAITING)
+        raise InvalidTransition(str(NOT_AWAITING))
     return saved
 
 
@@ -254,5 +389,5 @@ def _reread(request: VideoRequest) -> VideoRequest:
     """The row as it is in the database: what a worker will send, whatever the instance in hand says."""
     saved = VideoRequest.objects.select_related("owner", "target_content_type").filter(pk=request.pk).first()
     if saved is None:
-        raise InvalidTransition("This request is not saved, or was deleted. Nothing was charged; save it first.")
+        raise InvalidTransition(_("This request is not saved, or was deleted. Nothing was charged; save it first."))
     return saved

@@ -22,10 +22,11 @@ from .gateway import (
     RequestRefused,
     ServerFault,
     VideoOrder,
+    sent_tag,
 )
 from .lifecycle import site, submitting
 from .models import GatewayState, VideoRequest
-from .polling import rate, schedule
+from .polling import history, rate, schedule
 from .validation import image_format
 
 log = logging.getLogger("grokvideo_django")
@@ -61,15 +62,19 @@ def submit(pk: int) -> None:
     except Unsendable as error:
         submitting.unsendable(pk, code="unsendable", message=str(error))
         return
-    if GatewayState.objects.current().is_paused and not site.claim_probe(timezone.now()):
+    state = GatewayState.objects.current()
+    if not state.lets_through(timezone.now()) or not _await_turn(pk):
         return
-    if not _await_turn(pk):
+    if not site.may_submit(timezone.now()):  # the pause may have begun meanwhile
         return
-    lease = submitting.claim(pk, timezone.now())
+    first_read_after = timedelta(seconds=history.usual(history.kind_of(request), state).first_read)
+    lease = submitting.claim(pk, timezone.now(), tag=sent_tag(order.tag))
     if lease is None:
+        if state.is_paused:
+            site.let_one_through(timezone.now())  # the one permission to try is another's now
         return
     crash.point("submit.claimed")
-    _send(lease, order, attempt=request.submit_attempts + 1)
+    _send(lease, order, attempt=request.submit_attempts + 1, first_read_after=first_read_after)
 
 
 def build_order(request: VideoRequest) -> VideoOrder:
@@ -116,7 +121,7 @@ def _await_turn(pk: int) -> bool:
     return True
 
 
-def _send(lease: submitting.Lease, order: VideoOrder, *, attempt: int) -> None:
+def _send(lease: submitting.Lease, order: VideoOrder, *, attempt: int, first_read_after: timedelta) -> None:
     with client() as gateway:
         if not submitting.confirm(lease, timezone.now()):
             return
@@ -129,30 +134,28 @@ def _send(lease: submitting.Lease, order: VideoOrder, *, attempt: int) -> None:
             _not_submitted(lease, error, attempt=attempt)
             return
         crash.point("submit.after_post")
-    _save(lease.pk, job.id)
+    _save(lease.pk, job.id, first_read_after)
     crash.point("submit.saved")
     if gateway.last_rate_limit is not None:
-        rate.gate().learn(gateway.last_rate_limit.limit)
+        rate.gate().learn(gateway.last_rate_limit)
     site.resume(timezone.now())
 
 
 def _learn(error: GatewayError) -> None:
     gate = rate.gate()
-    if error.rate_limit is not None:
-        gate.learn(error.rate_limit.limit)
+    gate.learn(error.rate_limit)
     if error.status == 429:
         gate.block(error.retry_after or schedule.MIN_GAP_SECONDS)
 
 
-def _save(pk: int, job_id: str) -> None:
+def _save(pk: int, job_id: str, first_read_after: timedelta) -> None:
     """Save the id of a paid job, whatever it takes: for a minute through a database that is away."""
     tries_left = SAVE_TRIES
     while True:
         tries_left -= 1
         now = timezone.now()
         try:
-            first_read_at = now + timedelta(seconds=schedule.FIRST_READ_SECONDS)
-            submitting.accepted(pk, job_id, now=now, first_read_at=first_read_at)
+            submitting.accepted(pk, job_id, now=now, first_read_at=now + first_read_after)
         except DatabaseTrouble:  # a lost connection may be an InterfaceError, which is no DatabaseError
             log.critical("Gateway job %s of request %s is paid for, but cannot be saved yet.", job_id, pk)
             if not tries_left:

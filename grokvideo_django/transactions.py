@@ -1,14 +1,16 @@
-"""Transactions that survive a deadlock: the database picks a victim, the victim tries again."""
+"""Transactions that survive a deadlock: the database picks a victim, the victim tries again. And its clock."""
 
 from __future__ import annotations
 
 import random
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.db import OperationalError, connection, transaction
+from django.utils import timezone
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -18,6 +20,7 @@ T = TypeVar("T")
 TRIES: Final = 5
 _POSTGRES: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock detected
 _MYSQL: Final = frozenset({1020, 1205, 1213})  # record changed, lock wait time-out, deadlock
+_CLOCK: Final = {"postgresql": "SELECT CLOCK_TIMESTAMP()", "mysql": "SELECT UTC_TIMESTAMP(6)"}
 
 
 def is_transient(error: OperationalError) -> bool:
@@ -57,12 +60,25 @@ def update(rows: QuerySet[Any], **values: Any) -> int:
     return _again(lambda: rows.update(**values))
 
 
+def database_now() -> datetime:
+    """What time it is by the one clock that all workers share: the database's. SQLite has none but ours. A query."""
+    sql = _CLOCK.get(connection.vendor)
+    if sql is None:
+        return timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        (moment,) = cursor.fetchone()
+    assert isinstance(moment, datetime)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def _again(attempt: Callable[[], T], *, unless: Sequence[object] = ()) -> T:
-    for tries_left in reversed(range(TRIES)):
+    tries = 0
+    while True:
+        tries += 1
         try:
             return attempt()
         except OperationalError as error:
-            if unless or not tries_left or not is_transient(error):
+            if unless or tries == TRIES or not is_transient(error):
                 raise
-            time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - spreads the victims
-    raise AssertionError("unreachable")  # pragma: no cover
+            time.sleep(random.uniform(0.005, 0.025) * 2**tries)  # noqa: S311 - spreads the victims

@@ -153,7 +153,7 @@ def _image_file(image: File[bytes]) -> Iterator[Problem]:
         if image.size > limit:
             yield (
                 "image",
-                _("The image has %(size).1f MB; at most %(limit).1f MB can be sent. Use a smaller one.")
+                _("The image is %(size).1f MB; at most %(limit).1f MB can be sent. Use a smaller one.")
                 % {"size": image.size / 1e6, "limit": limit / 1e6},
             )
             return
@@ -220,6 +220,30 @@ def _target(request: VideoRequest) -> Iterator[Problem]:
             _("%(model)s has no field %(field)s that can take a video: a file field, a URL field, or a foreign key to "
               "a video request.") % {"model": model._meta.verbose_name, "field": request.target_field},
         )  # fmt: skip
+    elif isinstance(model._meta.get_field(request.target_field), models.URLField) and not _has_absolute_address():
+        yield (
+            "target_field",
+            _(
+                "This field takes an absolute web address, and the site does not say where it is. Choose another "
+                'field; or the site\'s developer sets GROKVIDEO["SITE_URL"], or installs django.contrib.sites.'
+            ),
+        )
+
+
+def _has_absolute_address() -> bool:
+    """Whether a stored video will have an absolute and permanent address."""
+    if conf.site_url():
+        return True
+    try:
+        url = VideoRequest._meta.get_field("video").storage.url("video.mp4")
+    except (NotImplementedError, ValueError):  # the storage is not on the web
+        return False
+    return bool(urlsplit(url).netloc) and not is_signed(url)
+
+
+def is_signed(url: str) -> bool:
+    """Whether an address expires: a query is a signature, and signatures do."""
+    return bool(urlsplit(url).query)
 
 
 def is_attachable(model: type[models.Model], name: str) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import mimetypes
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from django.core import signing
-from django.core.exceptions import ValidationError
-from django.http import Http404, HttpResponse
+from django.core.exceptions import SuspiciousFileOperation, ValidationError
+from django.core.files.storage import FileSystemStorage
+from django.http import Http404
 from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
@@ -17,6 +19,8 @@ from .media.ranges import ranged_response
 from .models import VideoRequest
 
 if TYPE_CHECKING:
+    import os
+
     from django.db.models.fields.files import FieldFile
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
@@ -44,6 +48,19 @@ def poster(request: HttpRequest, token: str) -> HttpResponseBase:
     name = found.poster.name or ""
     checksum = hashlib.sha256(f"{found.sha256} {name}".encode()).hexdigest() if found.sha256 else ""
     return _send(request, found, found.poster, types=POSTER_TYPES, checksum=checksum)
+
+
+@require_safe
+def serve(request: HttpRequest, path: str, document_root: str | os.PathLike[str]) -> HttpResponseBase:
+    """A file below MEDIA_ROOT, for development: ``django.views.static.serve`` with Range.
+
+    ``urlpatterns += static(settings.MEDIA_URL, view=serve, document_root=settings.MEDIA_ROOT)``
+    """
+    try:
+        file = FileSystemStorage(location=document_root).open(path)
+    except (OSError, ValueError, SuspiciousFileOperation) as error:
+        raise Http404("There is no such file.") from error
+    return ranged_response(request, file, content_type=mimetypes.guess_type(path)[0] or "application/octet-stream")
 
 
 def _find(token: str) -> VideoRequest:
@@ -79,7 +96,7 @@ def _send(
     return _with(response, headers)
 
 
-def _with(response: HttpResponseBase | HttpResponse, headers: dict[str, str]) -> HttpResponseBase:
+def _with(response: HttpResponseBase, headers: dict[str, str]) -> HttpResponseBase:
     for name, value in headers.items():
         response.headers[name] = value
     return response

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import hypothesis
 import pytest
 import redis
 from django.contrib.auth import get_user_model
@@ -22,6 +23,14 @@ from grokvideo_django.models import CreditAccount, VideoRequest
 from grokvideo_django.sandbox import Sandbox
 
 from . import settings as test_settings
+
+# A slow machine is no failure. Fixtures that last for all examples are looked after by their tests.
+hypothesis.settings.register_profile(
+    "tests",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
+)
+hypothesis.settings.load_profile("tests")
 
 REQUIRED = bool(os.environ.get("CI"))
 
@@ -51,12 +60,17 @@ class RedisServer:
     def __init__(self, executable: str, url: str) -> None:
         self.executable = executable
         self.url = url
+        self.address = urlsplit(url).hostname
         self.port = urlsplit(url).port
+        self.environment: dict[str, str] = {}
+        """Of its own, besides ours."""
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        where = ["--port", str(self.port), "--bind", str(self.address), "--protected-mode", "no"]
         self.process = subprocess.Popen(
-            [self.executable, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+            [self.executable, *where, "--save", "", "--appendonly", "no"],
+            env={**os.environ, **self.environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd=test_settings.SCRATCH,

@@ -17,6 +17,7 @@ from typing import Self
 MANAGE = Path(__file__).resolve().parent.parent / "example_project" / "manage.py"
 READY = re.compile(
     r"^Ready: (?P<url>http://127\.0\.0\.1:(?P<port>\d+)/)admin/ · user (?P<user>\S+) · password (?P<password>\S+)"
+    r" · or user (?P<editor>\S+), same password"
 )
 COMMAND = (sys.executable, str(MANAGE), "demo")
 LEFT_OUT = ("AIGATEWAY_API_KEY", "DJANGO_SETTINGS_MODULE", "REDIS_URL", "CI")

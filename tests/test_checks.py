@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.core.checks import CheckMessage, run_checks
 from django.test import modify_settings, override_settings
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -55,7 +55,16 @@ pytestmark = pytest.mark.filterwarnings("ignore:Overriding setting DATABASES:Use
         {**RIGHT, "MEDIA_HOSTS": ("media.example", "other.example:8443", "[2606:4700::1]:443")},
         {**RIGHT, "MEDIA_HOSTS": {"media.example"}, "UPLOAD_TO": "", "CREDIT_USD": Decimal("0.5")},
         {**RIGHT, "PRICES": {MODEL: {"480p": 5, "720p": Decimal(7), "image": "0"}, "other": {"480p": "1"}}},
-        {**RIGHT, "CHARGE": {"failed": "none", "moderated": "full", "expired": 0.1, "canceled": Decimal("0.5")}},
+        {
+            **RIGHT,
+            "CHARGE": {
+                "failed": "none",
+                "moderated": "full",
+                "expired": 0.1,
+                "canceled": Decimal("0.5"),
+                "undelivered": "full",
+            },
+        },
         {**RIGHT, "APPROVAL_ABOVE": 0, "APPROVE_OWN": True},
         {**RIGHT, "MODEL": "other", "PRICES": {"other": {"480p": "1", "720p": 2, "image": 1}}},
     ],
@@ -297,6 +306,43 @@ def test_a_storage_that_does_not_exist() -> None:
 
 
 @pytest.mark.parametrize(
+    ("others", "words"),
+    [
+        ({"MEDIA_URL": "", "MEDIA_ROOT": ""}, "MEDIA_ROOT and MEDIA_URL are empty"),
+        ({"MEDIA_URL": "", "MEDIA_ROOT": "/srv/media"}, "MEDIA_URL is empty"),
+        ({"MEDIA_URL": "media/", "MEDIA_ROOT": ""}, "MEDIA_ROOT is empty"),
+    ],
+)
+def test_videos_on_a_disk_that_no_page_reaches(others: dict[str, str], words: str) -> None:
+    (message,) = found(**others)
+    assert message.id == "grokvideo.W011"
+    assert words in message.msg
+    assert "MEDIA_ROOT = " in (message.hint or "")
+
+
+def storage_named_videos(backend: str, **options: str) -> dict[str, Any]:
+    """Settings of a site whose media are unset, with a storage for its videos."""
+    default = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+    videos = {"BACKEND": f"django.core.files.storage.{backend}", "OPTIONS": options}
+    return {"STORAGES": {"default": default, "videos": videos}, "MEDIA_URL": "", "MEDIA_ROOT": ""}
+
+
+@pytest.mark.parametrize(
+    ("backend", "options", "expected"),
+    [
+        ("FileSystemStorage", {}, ["W011"]),
+        ("FileSystemStorage", {"location": "/srv/videos", "base_url": "/videos/"}, []),
+        ("InMemoryStorage", {}, []),
+        ("FileSystemStorage", {"bucket": "videos"}, []),
+        ("NoStorage", {}, []),
+    ],
+)
+def test_only_the_storage_of_the_videos_counts(backend: str, options: dict[str, str], expected: list[str]) -> None:
+    messages = found({**RIGHT, "STORAGE": "videos"}, **storage_named_videos(backend, **options))
+    assert ids(messages) == expected
+
+
+@pytest.mark.parametrize(
     ("queues", "words"),
     [
         ({"high": QUEUE, "low": QUEUE}, "'high', 'low'"),
@@ -397,13 +443,43 @@ def test_other_databases_are_left_alone(database: object) -> None:
     assert found(DATABASES={"default": database}) == []
 
 
+@pytest.mark.parametrize("options", [{}, {"isolation_level": "READ COMMITTED"}, {"charset": "utf8mb4"}])
+def test_mariadb_that_shows_what_others_have_committed(options: dict[str, Any]) -> None:
+    assert found(DATABASES={"default": {"ENGINE": "django.db.backends.mysql", "OPTIONS": options}}) == []
+
+
+@pytest.mark.parametrize(
+    ("level", "words"),
+    [("repeatable read", "is 'repeatable read'"), (None, "is the server's own"), (7, "is 7"), ("", "is ''")],
+)
+def test_mariadb_that_does_not(level: object, words: str) -> None:
+    database = {"ENGINE": "django.db.backends.mysql", "OPTIONS": {"isolation_level": level}}
+    (message,) = found(DATABASES={"default": database})
+    assert message.id == "grokvideo.E014"
+    assert words in message.msg
+
+
+def test_times_without_a_zone() -> None:
+    assert ids(found(USE_TZ=False)) == ["E015"]
+
+
 class Elsewhere:
     def db_for_write(self, model: type, **hints: object) -> str:
         return "other"
 
 
-def test_a_router_that_sends_the_ledger_elsewhere() -> None:
-    assert ids(found(DATABASE_ROUTERS=[Elsewhere()])) == ["E013"]
+class Replica:
+    """As in Django's documentation of routers."""
+
+    def db_for_read(self, model: type, **hints: object) -> str:
+        return "replica"
+
+
+@pytest.mark.parametrize(("router", "words"), [(Elsewhere(), "writes to"), (Replica(), "reads to")])
+def test_a_router_that_sends_the_ledger_elsewhere(router: object, words: str) -> None:
+    (message,) = found(DATABASE_ROUTERS=[router])
+    assert message.id == "grokvideo.E013"
+    assert words in message.msg
 
 
 class Unprintable:
@@ -427,7 +503,7 @@ garbage = st.recursive(
 QUEUE_KEYS = ["URL", "HOST", "REDIS_CLIENT_KWARGS", "SENTINELS", "SOCKET_TIMEOUT", "CONNECTION_KWARGS", "ASYNC"]
 
 
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=150)
 @given(
     grokvideo=garbage | st.dictionaries(st.sampled_from(sorted(conf.NAMES)) | st.text(), garbage),
     prices=st.dictionaries(st.just(MODEL) | garbage.filter(lambda value: isinstance(value, str)), garbage),

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from django.test import override_settings
 
 from grokvideo_django import conf
 
@@ -64,3 +65,31 @@ def test_the_key_is_in_no_repr_and_nothing_is_changed_in_place(settings):
 def test_every_name_has_a_default():
     assert {"API_KEY", "BASE_URL", "MEDIA_HOSTS", "ALLOW_PRIVATE_NETWORK", "QUEUE", "REQUESTS_PER_MINUTE"} <= conf.NAMES
     assert conf.Settings().DEADLINE == conf.Settings().MAX_QUEUE_AGE == 86400
+
+
+def test_a_site_that_does_not_say_where_it_is():
+    assert conf.site_url() == ""
+
+
+@pytest.mark.parametrize("configured", ["https://www.example.com", "https://www.example.com/"])
+def test_where_the_site_is_by_its_setting(configured, settings):
+    settings.GROKVIDEO = {**settings.GROKVIDEO, "SITE_URL": configured}
+    assert conf.site_url() == "https://www.example.com/"
+
+
+def test_where_the_site_is_by_djangos_sites(settings):
+    with override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS, "django.contrib.sites"], SITE_ID=1):
+        from django.contrib.sites import models  # noqa: PLC0415 - importable only where it is installed
+
+        models.SITE_CACHE[1] = models.Site(pk=1, domain="films.example.com")
+        try:
+            assert conf.site_url() == "https://films.example.com/"
+        finally:
+            models.SITE_CACHE.clear()
+
+
+def test_djangos_sites_without_a_site(settings):
+    with override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS, "django.contrib.sites"], SITE_ID=None):
+        from django.contrib.sites import models  # noqa: F401, PLC0415 - importable only where it is installed
+
+        assert conf.site_url() == ""

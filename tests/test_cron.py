@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import django_rq
+import pytest
 from django_rq.cron import DjangoCronScheduler
 
 from grokvideo_django import cron, jobs, queue
@@ -36,3 +42,27 @@ def test_what_it_enqueues_is_a_tick(redis_server: RedisServer) -> None:
     (job,) = django_rq.get_queue("default").jobs
     assert job.func_name == queue.TICK
     assert (job.args, job.kwargs) == ((), {})
+
+
+@pytest.mark.parametrize(("readings", "ends"), [([100, 102, 104, 44], True), ([100, 102, 3600, 3602, 3604], False)])
+def test_it_ends_itself_when_its_clock_is_set_back(readings, ends, monkeypatch, caplog):
+    """By hand: no test sets the clock of its own process. With a real one: tests/faults/test_clocks.py."""
+
+    class OutOfTime(Exception):  # noqa: N818
+        """The readings are over."""
+
+    moments, killed = iter(readings), []
+
+    def read():
+        for moment in moments:
+            return moment
+        raise OutOfTime
+
+    steady = iter(range(100, 200, 2))
+    times = SimpleNamespace(time=read, monotonic=lambda: next(steady), sleep=lambda _seconds: None)
+    monkeypatch.setattr(cron, "time", times)
+    monkeypatch.setattr(cron.os, "kill", lambda pid, number: killed.append((pid, number)))
+    with nullcontext() if ends else pytest.raises(OutOfTime):
+        cron.watch_clock()
+    assert killed == ([(os.getpid(), signal.SIGTERM)] if ends else [])
+    assert ("set back by 62 s" in caplog.text) == ends

@@ -193,7 +193,7 @@ def test_the_demo_starts_and_stops_twice_on_one_database(folder: Path) -> None:
     with RunningDemo(folder) as demo:
         line = demo.ready()
         assert_can_log_in(line["url"], line["user"], line["password"])
-        assert_can_log_in(line["url"], "editor", line["password"])
+        assert_can_log_in(line["url"], line["editor"], line["password"])
         assert "The keeper of Bell Rock" in httpx.get(line["url"], trust_env=False).text
         assert demo.stop() == 0
         assert "Everything has stopped." in demo.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
@@ -11,9 +12,12 @@ from typing import Any
 
 import pytest
 from django.core.management import get_commands
+from django.dispatch import Signal
 
+from grokvideo_django import signals
 from grokvideo_django.conf import Settings
 from grokvideo_django.models import VideoRequest
+from grokvideo_django.templatetags.grokvideo import grokvideo
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob(".github/*.md")])
@@ -108,3 +112,18 @@ def test_every_state_is_documented() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
     assert set(re.findall(r"^\| `([a-z_]+)` \|", text, re.MULTILINE)) == set(VideoRequest.Status.values)
+
+
+def test_every_signal_is_described() -> None:
+    described = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/signals.md").read_text(encoding="utf-8"), re.MULTILINE))
+
+    assert described == {name for name, value in vars(signals).items() if isinstance(value, Signal)}
+
+
+def test_every_option_of_the_template_tag_is_documented() -> None:
+    text = (ROOT / "docs" / "embedding.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.+?) \| .+? \| ", text, re.MULTILINE)
+    options = inspect.signature(grokvideo).parameters.values()
+    by_name = {option.name for option in options if option.kind == option.KEYWORD_ONLY}
+
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == by_name - {"css_class"} | {"class"}

@@ -116,7 +116,7 @@ def test_who_may_exceed_says_why_and_that_is_on_the_record(editor):
     row = make_draft(editor, duration_seconds=2, resolution="720p")
     services.start(row, actor=boss, exceed_reason=" the launch ")
     event = last_event(row)
-    assert event.message == "Started for 14 credits. It may exceed its budgets: the launch"
+    assert event.message == "Started for 14 credits. It may exceed its budgets. Reason: “the launch”."
     assert event.actor == "boss"
     held = CreditEntry.objects.get(kind="hold")
     assert held.reason.endswith("(exceeds its budgets: the launch)")
@@ -174,7 +174,7 @@ def test_approved_it_is_held_for_and_queued(editor, waiting, chief):
     assert CreditAccount.objects.for_user(editor).held == 10
     assert limit.counters.get().used == 10
     event = last_event(waiting)
-    assert (event.message, event.actor) == ("Approved for 10 credits. For the front page.", "chief")
+    assert (event.message, event.actor) == ("Approved for 10 credits. Reason: “For the front page.”", "chief")
     with unchanged(), pytest.raises(InvalidTransition, match="does not await approval"):
         services.approve(waiting, actor=chief)
 
@@ -199,7 +199,7 @@ def test_without_room_in_a_budget_it_goes_on_waiting(waiting, chief, limit):
 def test_declined_it_ends_and_cost_nothing(editor, waiting, chief):
     services.decline(waiting, actor=chief, reason="Too long.")
     assert (waiting.status, waiting.charged_credits) == (Status.CANCELED, 0)
-    assert last_event(waiting).message == "Declined. It cost nothing. Too long."
+    assert last_event(waiting).message == "Declined. It cost nothing. Reason: “Too long.”"
     assert CreditAccount.objects.for_user(editor).posted == 100
     with pytest.raises(InvalidTransition):
         services.decline(waiting, actor=chief)
@@ -239,7 +239,7 @@ def test_why_it_should_exceed_is_told_to_who_approves(editor, settings):
     editor.user_permissions.set(Permission.objects.filter(codename="exceed"))
     row = make_draft(editor, duration_seconds=2)
     services.start(row, actor=User.objects.get(pk=editor.pk), exceed_reason="the launch")
-    assert last_event(row).message.endswith("Nothing is held yet. It should exceed its budgets: the launch")
+    assert last_event(row).message.endswith("Nothing is held yet. It should exceed its budgets. Reason: “the launch”.")
 
 
 def test_what_waits_can_be_canceled(editor, waiting):

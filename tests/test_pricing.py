@@ -161,6 +161,11 @@ def test_a_policy_that_is_none_charges_nothing(settings, policy):
     assert pricing.charge_without_video(quoted=25, outcome="failed") == 0
 
 
+@pytest.mark.parametrize(("amount", "words"), [(0, "0 credits"), (1, "1 credit"), (25, "25 credits")])
+def test_counted(amount, words):
+    assert pricing.counted(amount) == words
+
+
 @pytest.mark.parametrize(
     ("credits", "usd", "words"),
     [(25, "0.01", "$0.25"), (0, "0.01", "$0.00"), (123456, "0.01", "$1,234.56"), (3, Decimal("0.5"), "$1.50")],

@@ -57,6 +57,13 @@ def test_a_session_keeps_what_leaves_its_process_group(
     wait_for_members(family.pid, 0)
 
 
+def test_a_member_that_ends_before_its_kill_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    monkeypatch.setattr(processes, "members", lambda session: [gone.pid])
+    processes.kill(gone.pid)
+
+
 def test_nobody_is_in_a_session_that_does_not_exist() -> None:
     assert processes.members(2**22 + 1) == []
 

@@ -61,7 +61,14 @@ def test_slower_settings_make_longer_limits(waiting, settings):
     settings.GROKVIDEO = {**settings.GROKVIDEO, "POST_TIMEOUT": 200, "FETCH_SECONDS": 900.5}
     queue.submit(7)
     queue.fetch(7)
-    assert [job.timeout for job in waiting()] == [290, 960]
+    assert {job.func_name: job.timeout for job in waiting()} == {queue.SUBMIT: 290, queue.FETCH: 960}
+
+
+def test_what_is_finished_comes_home_before_anything_new_begins(waiting):
+    queue.submit(7)
+    queue.ring()
+    queue.fetch(7)
+    assert [job.func_name for job in waiting()] == [queue.FETCH, queue.SUBMIT, queue.TICK]
 
 
 def test_the_jobs_exist():
@@ -173,7 +180,7 @@ def test_room(waiting):
     assert bell.room() == 5
     bell.submit(range(30))
     assert bell.room() == 0
-    assert [job.func_name for job in waiting()[29:31]] == [queue.SUBMIT, queue.FETCH]
+    assert [job.func_name for job in waiting()[14:16]] == [queue.FETCH, queue.SUBMIT]
 
 
 def test_an_empty_queue_is_no_other_work(waiting):
@@ -203,7 +210,7 @@ def test_ticks_are_removed_from_among_other_jobs(waiting):
     queue.ring()
     queue.fetch(7)
     assert queue.Bell().has_other_work() is True
-    assert [job.func_name for job in waiting()] == [queue.SUBMIT, queue.FETCH]
+    assert [job.func_name for job in waiting()] == [queue.FETCH, queue.SUBMIT]
 
 
 def test_a_bell_stays_while_no_tick_is_removed(waiting):
@@ -248,3 +255,14 @@ def test_why_redis_cannot_be_reached(redis_server):
     assert queue.trouble() is None
     redis_server.stop()
     assert "refused" in queue.trouble()
+
+
+def test_the_first_who_asks_with_a_key_is_told_so_until_it_is_over(redis_server):
+    assert [queue.is_first("grokvideo:test", seconds=60) for _time in range(2)] == [True, False]
+    redis_server.flush()
+    assert queue.is_first("grokvideo:test", seconds=60)
+
+
+def test_without_redis_everybody_is_the_first(redis_server):
+    redis_server.stop()
+    assert [queue.is_first("grokvideo:test", seconds=60) for _time in range(2)] == [True, True]

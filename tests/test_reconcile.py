@@ -65,6 +65,7 @@ class Books:
         given = credits.grant(self.owner, 7)
         credits.void(CreditGrant.objects.get(draws__entry=given), reason="by mistake")
         credits.hold(self.owner, 3, key=f"mine:{name}")  # the site's own, for no request
+        credits.hold(self.owner, 3, request_key=f"order-{name}")
         VideoRequest.objects.create(owner=self.owner, prompt="A draft")
 
     def _expired(self) -> None:
@@ -338,7 +339,7 @@ def test_what_is_written_meanwhile_is_not_seen() -> None:
             spender.join()
     assert found == []
     assert kinds() == set()
-    assert CreditAccount.objects.get(pk=books.account.pk).held == 13 + len(reconcile.PROOFS)
+    assert CreditAccount.objects.get(pk=books.account.pk).held == 16 + len(reconcile.PROOFS)
 
 
 REPAIRABLE = ["posted", "held", "posted and held", "remaining", "a counter"]

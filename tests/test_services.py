@@ -24,12 +24,15 @@ from grokvideo_django.exceptions import (
     InvalidTransition,
     NotAllowed,
     QuoteChanged,
+    RefundExceedsCapture,
     UnknownPrice,
 )
+from grokvideo_django.lifecycle import money
 from grokvideo_django.models import Budget, CreditAccount, CreditEntry, VideoRequest
 from tests.site.models import Article
 
 from .conftest import make_draft
+from .making import put, turn_into
 from .settings import free_port
 
 Status = VideoRequest.Status
@@ -230,6 +233,12 @@ class TestStart:
         with pytest.raises(InvalidRequest) as caught:
             services.start(draft)
         assert list(caught.value.message_dict) == ["image"]
+
+    def test_a_url_field_where_the_site_does_not_say_its_address(self, editor):
+        draft = make_draft(editor, target=Article.objects.create(title="Foxes"), target_field="hero_url")
+        with pytest.raises(InvalidRequest, match="SITE_URL"):
+            services.start(draft)
+        assert (draft.status, CreditAccount.objects.for_user(editor).held) == ("draft", 0)
 
     def test_a_target_that_cannot_take_a_video(self, editor):
         draft = make_draft(editor, target=Article.objects.create(title="Foxes"), target_field="title")
@@ -604,3 +613,54 @@ def test_the_target_is_followed_by_its_text_key(editor):
     assert draft.target_content_type == ContentType.objects.get_for_model(Article)
     services.start(draft)
     assert (draft.status, draft.target) == ("queued", article)
+
+
+class TestRefund:
+    @pytest.fixture
+    def charged(self, editor):
+        row = put(editor, "submitted", duration_seconds=2)
+        money.capture(row, 10, reason="")
+        return turn_into(row, "succeeded", due_at=None)
+
+    def test_a_part_and_then_the_rest_never_more(self, charged, account):
+        services.refund(charged, 4, actor="boss", reason="It flickers")
+        services.refund(charged, 6, actor="boss", reason="And hums")
+        account.refresh_from_db()
+        assert account.posted == 110
+        assert [event.message for event in charged.events.filter(kind="refunded")] == [
+            "Refunded: 4 credits. Reason: “It flickers”.",
+            "Refunded: 6 credits. Reason: “And hums”.",
+        ]
+        with pytest.raises(RefundExceedsCapture):
+            services.refund(charged, actor="boss", reason="Again")
+        assert charged.events.filter(kind="refunded").count() == 2
+
+    def test_the_same_key_refunds_once_and_says_it_once(self, charged):
+        entries = {services.refund(charged, actor="boss", reason="x", key="k").pk for _twice in range(2)}
+        assert len(entries) == 1
+        assert charged.events.filter(kind="refunded").count() == 1
+
+    def test_what_the_site_charged_for_it_besides_is_the_sites_own_business(self, charged, editor):
+        credits.capture(credits.hold(editor, 3, request_key=charged.key))
+        assert services.refund(charged, actor="boss", reason="x").posted_delta == 10
+
+    def test_what_was_not_charged_has_nothing_to_refund(self, draft):
+        with pytest.raises(InvalidTransition, match="was not charged, so there is nothing to refund"):
+            services.refund(draft, actor="boss", reason="x")
+
+
+@pytest.mark.parametrize("grants", [1, 15])
+def test_a_start_costs_so_many_queries(grants, django_assert_num_queries):
+    """With its event, its hold on one or many grants, and one budget: what docs/credits.md says.
+
+    Six of these are savepoints, which are fewer outside a test; a read of the counter after the commit is missing.
+    """
+    owner = get_user_model().objects.create_user("several")
+    for _grant in range(grants + 1):
+        credits.grant(owner, 5)
+    Budget.objects.create(name="site", limit_credits=1000)
+    services.start(make_draft(owner))  # opens the counter
+    draft = make_draft(owner, duration_seconds=grants)
+    with django_assert_num_queries(6 + 15):
+        services.start(draft)
+    assert CreditEntry.objects.get(request_key=draft.key).draws.count() == grants

@@ -257,6 +257,16 @@ def test_no_key_is_a_refused_account(queued, settings, monkeypatch):
     assert (request.status, GatewayState.objects.current().pause_status) == ("queued", 401)
 
 
+def test_a_permission_to_try_that_somebody_else_took_the_row_of_is_kept(queued, sandbox, monkeypatch):
+    site.pause(timezone.now(), status=403, message="")
+    site.let_one_through(timezone.now())
+    request = queued("delay=0")
+    monkeypatch.setattr(submitting, "claim", lambda *_, **__: None)
+    submit(request)
+    assert GatewayState.objects.current().let_one_through
+    assert not sandbox.accepted
+
+
 def test_a_growing_pause_of_probes_and_a_resumption_by_itself(queued, sandbox):
     request = queued("create-402*3")
     submit(request)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.contrib.contenttypes.models import ContentType
 from django.core.files.base import ContentFile
+from django.core.files.storage import InMemoryStorage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import models
 from hypothesis import given, settings
@@ -171,7 +172,7 @@ def test_images_that_are_refused(content):
     assert fields(request(image=upload)) == ["image"] if content else True
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     content=st.sampled_from([picture("JPEG"), picture("PNG"), picture("WEBP")]),
     at=st.floats(0, 1),
@@ -200,6 +201,8 @@ def test_an_image_that_is_too_big(configure):
     configure(MAX_IMAGE_BYTES=len(content))
     assert fields(request(image=ContentFile(content, "fox.png"))) == []
     configure(MAX_IMAGE_BYTES=len(content) - 1)
+    [(_name, sentence)] = validation.content_problems(request(image=ContentFile(content, "fox.png")))
+    assert sentence == "The image is 0.0 MB; at most 0.0 MB can be sent. Use a smaller one."
     assert fields(request(image=ContentFile(content, "fox.png"))) == ["image"]
 
 
@@ -237,14 +240,50 @@ def test_a_missing_key_is_the_sites_problem(configure, monkeypatch, key):
     assert fields(request()) == []  # nothing that an author could correct
 
 
+class Addressed(InMemoryStorage):
+    """A storage whose files have the one address, or none."""
+
+    def __init__(self, address: str | None) -> None:
+        super().__init__()
+        self.address = address
+
+    def url(self, name: str | None) -> str:
+        if self.address is None:
+            raise NotImplementedError
+        return self.address
+
+
 @pytest.mark.django_db
 class TestTargets:
     def target(self, **values: Any) -> list[str]:
         return fields(request(**{"target_content_type": ContentType.objects.get_for_model(Article), **values}))
 
     @pytest.mark.parametrize("name", ["hero", "hero_url", "request"])
-    def test_fields_that_take_a_video(self, name):
+    def test_fields_that_take_a_video(self, name, configure):
+        configure(SITE_URL="https://www.example.com")
         assert self.target(target_object_id="7", target_field=name) == []
+
+    def test_a_url_field_needs_an_absolute_address(self):
+        assert self.target(target_object_id="7", target_field="hero") == []
+        assert self.target(target_object_id="7", target_field="hero_url") == ["target_field"]
+        content_type = ContentType.objects.get_for_model(Article)
+        draft = request(target_content_type=content_type, target_object_id="7", target_field="hero_url")
+        [(_name, sentence)] = validation.problems(draft)
+        assert 'GROKVIDEO["SITE_URL"]' in sentence
+        assert "django.contrib.sites" in sentence
+
+    @pytest.mark.parametrize(
+        ("address", "expected"),
+        [
+            ("https://cdn.example.com/video.mp4", []),
+            ("https://bucket.example.com/video.mp4?X-Amz-Expires=3600", ["target_field"]),
+            ("/media/video.mp4", ["target_field"]),
+            (None, ["target_field"]),
+        ],
+    )
+    def test_the_storages_own_address_will_do_if_it_is_absolute_and_stays(self, address, expected, monkeypatch):
+        monkeypatch.setattr(VideoRequest._meta.get_field("video"), "storage", Addressed(address))
+        assert self.target(target_object_id="7", target_field="hero_url") == expected
 
     @pytest.mark.parametrize("name", ["title", "number", "id", "nothing", "__class__"])
     def test_fields_that_do_not(self, name):

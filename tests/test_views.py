@@ -6,12 +6,14 @@ import pytest
 from django.core import signing
 from django.core.files.base import ContentFile
 from django.db import connection
+from django.http import Http404
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from grokvideo_django.media import links
 from grokvideo_django.models import VideoRequest
+from grokvideo_django.views import serve
 
 from .making import put
 
@@ -152,3 +154,20 @@ def test_no_session_is_touched(stored):
     response = Client().get(address(stored))
     assert not response.cookies
     content(response)
+
+
+def test_uploaded_files_can_be_sought_in_while_developing(rf, tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "clip.mp4").write_bytes(FILM)
+    response = serve(rf.get("/", headers={"Range": "bytes=2-5"}), "videos/clip.mp4", document_root=tmp_path)
+    assert (response.status_code, content(response)) == (206, b"2345")
+    assert response["Content-Type"] == "video/mp4"
+    response.close()
+
+
+@pytest.mark.parametrize("path", ["missing.mp4", "folder", "../secret", "nul\0", ""])
+def test_nothing_but_files_below_the_media_root_is_served(rf, tmp_path, path):
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "media" / "folder").mkdir(parents=True)
+    with pytest.raises(Http404):
+        serve(rf.get("/"), path, document_root=tmp_path / "media")

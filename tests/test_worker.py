@@ -19,12 +19,18 @@ from grokvideo_django.worker import Child, Program, Supervisor
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 NAP = "import time; time.sleep(60)"
-STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {NAP}"
-LIKE_RQ = f"""
-import signal
+STUBBORN = """
+import pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+pathlib.Path(sys.argv[1]).touch()
+time.sleep(60)
+"""
+LIKE_RQ = """
+import pathlib, signal, sys, time
 def warm(number, frame): signal.signal(signal.SIGTERM, signal.SIG_DFL)
 signal.signal(signal.SIGTERM, warm)
-{NAP}
+pathlib.Path(sys.argv[1]).touch()
+time.sleep(60)
 """
 """The first SIGTERM is heard, the second one ends it."""
 FAMILY = """
@@ -38,8 +44,8 @@ pathlib.Path(sys.argv[1]).touch()
 """As RQ does: a child that leaves the process group, and takes its time."""
 
 
-def python(code: str, name: str = "child") -> Child:
-    return Child(Program(name=name, command=[sys.executable, "-c", code]), environment=dict(os.environ))
+def python(code: str, *arguments: str, name: str = "child") -> Child:
+    return Child(Program(name=name, command=[sys.executable, "-c", code, *arguments]), environment=dict(os.environ))
 
 
 class Run:
@@ -64,9 +70,7 @@ class Run:
     def _act(self, steps: Sequence[tuple[str, Callable[[], object]]]) -> None:
         seen = 0
         for words, act in steps:
-            ends_at = time.monotonic() + 20
-            while not any(words in line for line in self.words[seen:]) and time.monotonic() < ends_at:
-                time.sleep(0.02)
+            wait_for(lambda words=words, seen=seen: any(words in line for line in self.words[seen:]))
             seen = len(self.words)
             act()
 
@@ -79,13 +83,19 @@ def stop() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def wait_for(found: Callable[[], object]) -> None:
+    ends_at = time.monotonic() + 20
+    while not found() and time.monotonic() < ends_at:
+        time.sleep(0.02)
+
+
 def is_gone(pid: int) -> bool:
     return not processes.members(pid)
 
 
 def test_children_run_until_a_signal_and_the_handlers_are_given_back() -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    run = Run([python(NAP, "one"), python(NAP, "two")])
+    run = Run([python(NAP, name="one"), python(NAP, name="two")])
     pids: list[int] = []
 
     def act() -> None:
@@ -135,13 +145,14 @@ def test_the_pause_grows_and_is_short_again_after_a_long_run(monkeypatch: pytest
     child.insist()  # nobody is there
 
 
-def test_what_ignores_the_signal_is_killed_after_the_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_ignores_the_signal_is_killed_after_the_grace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(worker, "KILL_SECONDS", 0.5)
-    run = Run([python(STUBBORN)], grace_seconds=0)
+    ready = tmp_path / "ready"
+    run = Run([python(STUBBORN, str(ready))], grace_seconds=0)
     pids: list[int] = []
 
     def act() -> None:
-        time.sleep(0.5)  # until it ignores the signal
+        wait_for(ready.exists)
         pids.append(run.pid)
         stop()
 
@@ -151,30 +162,32 @@ def test_what_ignores_the_signal_is_killed_after_the_grace(monkeypatch: pytest.M
     assert time.monotonic() - began_at > worker.COLD_SECONDS
 
 
-def test_what_hears_the_second_signal_is_not_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_hears_the_second_signal_is_not_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     killed: list[int] = []
     monkeypatch.setattr(processes, "kill", killed.append)
-    run = Run([python(LIKE_RQ)], grace_seconds=0)
+    ready = tmp_path / "ready"
+    run = Run([python(LIKE_RQ, str(ready))], grace_seconds=0)
 
     def act() -> None:
-        time.sleep(0.5)  # until it listens
+        wait_for(ready.exists)
         stop()
 
     assert run.play(("runs", act))[-1] == "All processes have ended."
     assert killed == []
 
 
-def test_a_second_signal_does_not_wait_for_the_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_signal_does_not_wait_for_the_grace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(worker, "KILL_SECONDS", 0.5)
-    run = Run([python(STUBBORN)], grace_seconds=60)
+    ready = tmp_path / "ready"
+    run = Run([python(STUBBORN, str(ready))], grace_seconds=60)
 
     def act() -> None:
-        time.sleep(0.5)
+        wait_for(ready.exists)
         stop()
 
     began_at = time.monotonic()
     run.play(("runs", act), ("What runs may end", stop))
-    assert time.monotonic() - began_at < 15
+    assert time.monotonic() - began_at < 50
 
 
 def test_a_child_of_a_killed_child_may_finish_and_is_waited_for(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from django.utils.translation import gettext_lazy, ngettext
 from .. import services
 from ..exceptions import GrokVideoError, InvalidTransition
 from ..models import VideoRequest
-from ..models.requests import UNDELETABLE_MESSAGE
+from ..models.querying import UNDELETABLE_MESSAGE
 from . import explaining, telling
-from .bases import RequestModelAdmin, actor_of
+from .bases import RequestModelAdmin, actor_of, number_of
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -69,11 +69,11 @@ def _start_all(modeladmin: RequestModelAdmin, request: HttpRequest, rows: list[V
     held, started = 0, 0
     waiting = VideoRequest.Status.AWAITING_APPROVAL
     for row in rows:
-        expected = request.POST.get(f"expected_{row.pk}", "")
+        expected = number_of(request, f"expected_{row.pk}")
         try:
-            if not expected.isdecimal():
+            if expected is None:
                 raise InvalidTransition(_("Its price was not on the page. Nothing was charged."))
-            services.start(row, actor=actor_of(request), expected_credits=int(expected))
+            services.start(row, actor=actor_of(request), expected_credits=expected)
         except GrokVideoError as error:
             words = f"“{row}”: {telling.sentence(error)}"
             modeladmin.message_user(request, words, telling.level(error))
@@ -84,8 +84,8 @@ def _start_all(modeladmin: RequestModelAdmin, request: HttpRequest, rows: list[V
                 continue
             held, started = held + (row.quoted_credits or 0), started + 1
             modeladmin.message_user(request, _("“%(prompt)s” was started.") % {"prompt": row}, messages.SUCCESS)
-    words = ngettext("%(count)d request was started; %(price)s are held.",
-                     "%(count)d requests were started; %(price)s are held.", started)  # fmt: skip
+    words = ngettext("%(count)d request was started. Held: %(price)s.",
+                     "%(count)d requests were started. Held: %(price)s.", started)  # fmt: skip
     modeladmin.message_user(request, words % {"count": started, "price": telling.in_words(held)}, messages.INFO)
 
 

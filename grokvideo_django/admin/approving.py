@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import messages
@@ -21,9 +21,9 @@ from .. import conf, services
 from ..exceptions import BudgetExceeded, GrokVideoError, InvalidRequest
 from ..models import CreditAccount, VideoRequest
 from . import explaining
-from .bases import actor_of, is_theirs, may
+from .bases import LONGEST_REASON, actor_of, is_theirs, may, reason_of
 from .buttons import Buttons, check_price, shown
-from .telling import in_words, level, tell
+from .telling import in_words, level, price_for, tell
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from django.urls import URLPattern
 
 Status = VideoRequest.Status
-
-LONGEST_REASON: Final = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +89,10 @@ class Approvals(Buttons):
         """The panel on a request's page; None if there is nothing to approve, or the user may not."""
         if obj.status != Status.AWAITING_APPROVAL or not may(request, "approve"):
             return None
-        if not _may_decide(request, obj):
+        if not may_decide(request, obj):
             return Approval(words=_("Nobody approves their own requests here; another site manager can."))
         account = CreditAccount.objects.filter(user_key=str(obj.owner_id)).first()
-        words = _("If you approve it, %(price)s are held at once; %(available)d are available to %(owner)s.") % {
+        words = _("Held at once if you approve it: %(price)s. Available to %(owner)s: %(available)d.") % {
             "price": in_words(obj.quoted_credits or 0),
             "available": 0 if account is None else account.available,
             "owner": obj.owner_name,
@@ -118,9 +116,9 @@ class Approvals(Buttons):
         """Hold the price, and let the request go."""
 
         def work(obj: VideoRequest) -> None:
-            services.approve(obj, actor=actor_of(request), reason=_reason(request))
-            words = _("Approved. %(price)s are held, and a worker sends it.")
-            messages.success(request, words % {"price": in_words(obj.quoted_credits or 0)})
+            services.approve(obj, actor=actor_of(request), reason=reason_of(request))
+            words = _("Approved, and a worker sends it. Held: %(price)s.")
+            messages.success(request, words % {"price": price_for(request, obj.owner, obj.quoted_credits or 0)})
 
         return self._decide(request, object_id, work, before=_("It was not approved and goes on waiting."))
 
@@ -128,7 +126,7 @@ class Approvals(Buttons):
         """End the request, with a reason for its owner."""
 
         def work(obj: VideoRequest) -> None:
-            reason = _reason(request)
+            reason = reason_of(request)
             if not reason:
                 raise InvalidRequest(_("Give a reason, which its owner reads."))
             services.decline(obj, actor=actor_of(request), reason=reason)
@@ -162,7 +160,7 @@ class Approvals(Buttons):
         obj = self.get_object(request, unquote(object_id))
         if obj is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]
-        if not may(request, "exceed"):
+        if not may(request, "exceed") or not self.has_view_permission(request, obj):
             raise PermissionDenied
         if obj.status not in {Status.DRAFT, Status.AWAITING_APPROVAL}:
             messages.info(request, _("It was started before. Nothing was charged again."))
@@ -202,7 +200,7 @@ class Approvals(Buttons):
             "back_url": self.change_url(obj),
             "lines": [
                 _("The budgets do not allow this request now. You may start it nevertheless; it counts under them."),
-                "" if price is None else _("It costs %(price)s.") % {"price": in_words(price)},
+                "" if price is None else _("It costs %(price)s.") % {"price": price_for(request, obj.owner, price)},
             ],
             "button": _("Start nevertheless"),
         }
@@ -213,17 +211,13 @@ class Approvals(Buttons):
         if not may(request, "exceed"):
             return False
         if obj.status == Status.AWAITING_APPROVAL:
-            return _may_decide(request, obj)
+            return may_decide(request, obj)
         return obj.is_draft and self.has_add_permission(request) and is_theirs(request, obj)
 
     def _url(self, name: str, obj: VideoRequest) -> str:
         return reverse(f"admin:grokvideo_videorequest_{name}", args=[obj.pk], current_app=self.admin_site.name)
 
 
-def _may_decide(request: HttpRequest, obj: VideoRequest) -> bool:
+def may_decide(request: HttpRequest, obj: VideoRequest) -> bool:
     """As ``services`` will judge."""
     return may(request, "approve") and (obj.owner_id != request.user.pk or conf.current().APPROVE_OWN)
-
-
-def _reason(request: HttpRequest) -> str:
-    return request.POST.get("reason", "").strip()[:LONGEST_REASON]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib.admin import ModelAdmin, TabularInline
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -36,6 +36,9 @@ else:
     EventInline = TabularInline
 
 
+LONGEST_REASON: Final = 255
+
+
 def may(request: HttpRequest, permission: str) -> bool:
     """Whether the user has a permission of this app; False for a user model without permissions."""
     user = request.user
@@ -45,6 +48,17 @@ def may(request: HttpRequest, permission: str) -> bool:
 def actor_of(request: HttpRequest) -> AbstractBaseUser | None:
     """Who does it, for the record."""
     return request.user if isinstance(request.user, AbstractBaseUser) else None
+
+
+def reason_of(request: HttpRequest) -> str:
+    """The reason that was posted, as the database can keep it: PostgreSQL stores no NUL."""
+    return request.POST.get("reason", "").replace("\0", "").strip()[:LONGEST_REASON]
+
+
+def number_of(request: HttpRequest, name: str) -> int | None:
+    """A whole number of a hidden field; None if it is none, or was tampered with."""
+    text = request.POST.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def is_theirs(request: HttpRequest, obj: VideoRequest) -> bool:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
-from django.db.models import Case, DateTimeField, F, IntegerField, OuterRef, Subquery, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models import BigIntegerField, Case, DateTimeField, F, IntegerField, OuterRef, Subquery, Value, When
+from django.db.models.functions import Cast, Coalesce
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -77,7 +77,8 @@ class BudgetAdmin(BudgetModelAdmin):
         now = BudgetCounter.objects.filter(budget=OuterRef("pk"), period_start=OuterRef("begins"))
         rows = super().get_queryset(request).alias(begins=begins)  # MariaDB would select it as a text
         used = Subquery(now.order_by().values("used")[:1], output_field=IntegerField())
-        return rows.annotate(used=Coalesce(used, 0)).annotate(left=F("limit_credits") - F("used"))
+        limit = Cast("limit_credits", BigIntegerField())  # MySQL's is unsigned, and what is left may be negative
+        return rows.annotate(used=Coalesce(used, 0)).annotate(left=limit - F("used"))
 
     def get_fieldsets(self, request: HttpRequest, obj: Budget | None = None) -> Any:
         """What is used is known of a saved one."""
@@ -134,11 +135,11 @@ class BudgetAdmin(BudgetModelAdmin):
 class AllowanceAdmin(AllowanceModelAdmin):
     """Grants that come again and again; the sweep issues them."""
 
-    list_display = ("name", "gets", "amount", "period", "carried", "is_active", "issued_for", "due_at")
+    list_display = ("name", "gets", "amount", "period", "carried", "is_active", "issued_for", "next_issue")
     list_filter = ("period", "is_active")
     list_select_related = ("user", "group")
     search_fields = ("name", "group__name")
-    readonly_fields = ("issued_for", "due_at")
+    readonly_fields = ("issued_for", "next_issue")
     fieldsets = (
         (None, {"fields": ["name", "is_active"]}),
         (gettext_lazy("Who gets it"), {"fields": ["user", "group"]}),
@@ -151,7 +152,7 @@ class AllowanceAdmin(AllowanceModelAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Allowance | None = None) -> Any:
         """When it was issued is known of a saved one."""
         shown = super().get_fieldsets(request, obj)
-        return shown if obj is None else [*shown, (gettext_lazy("Now"), {"fields": ["issued_for", "due_at"]})]
+        return shown if obj is None else [*shown, (gettext_lazy("Now"), {"fields": ["issued_for", "next_issue"]})]
 
     def formfield_for_foreignkey(self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
         """Users are searched, where their admin offers that."""
@@ -166,6 +167,19 @@ class AllowanceAdmin(AllowanceModelAdmin):
     def carried(self, obj: Allowance) -> str:
         """Percent of what is left."""
         return f"{obj.carry_over_percent} %"
+
+    @admin.display(description=gettext_lazy("next issue"))
+    def next_issue(self, obj: Allowance) -> str:
+        """When its members get it next; who joins them meanwhile gets the present one within the hour."""
+        now = timezone.now()
+        if not obj.is_active:
+            return "-"
+        start, end = spans(max(now, obj.starts_at))[obj.period]
+        zone = timezone.get_default_timezone()
+        if obj.starts_at <= now and obj.issued_for is not None and obj.issued_for >= start.astimezone(zone).date():
+            return date_format(timezone.localtime(end), "SHORT_DATE_FORMAT")
+        waits_until = max(obj.starts_at, obj.due_at or obj.starts_at)
+        return _("now") if waits_until <= now else date_format(timezone.localtime(waits_until), "SHORT_DATETIME_FORMAT")
 
 
 def _used(obj: Budget) -> int:

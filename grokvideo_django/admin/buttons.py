@@ -12,15 +12,16 @@ from django.db.models import F
 from django.http import HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from .. import services, transactions
 from ..exceptions import GrokVideoError, InvalidTransition, QuoteChanged
 from ..models import VideoRequest
 from . import explaining
-from .bases import RequestModelAdmin, actor_of, is_theirs, may
+from .bases import RequestModelAdmin, actor_of, is_theirs, may, number_of
 from .resolving import ResolveForm
-from .telling import in_words, tell
+from .telling import price_for, tell
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -64,11 +65,11 @@ class Buttons(RequestModelAdmin):
 
         def work(obj: VideoRequest) -> str:
             check_price(obj, shown(request))
-            again = retry_once(obj, request, seen=_number(request, "retries"))
-            words = _("Made again as a new request; %(price)s are held.")
+            again = retry_once(obj, request, seen=number_of(request, "retries"))
+            words = _("Made again as a new request. Held: %(price)s.")
             if again.status == Status.AWAITING_APPROVAL:
                 words = _("Made again as a new request of %(price)s. It waits for approval; nothing is held yet.")
-            messages.success(request, words % {"price": in_words(again.quoted_credits or 0)})
+            messages.success(request, words % {"price": price_for(request, again.owner, again.quoted_credits or 0)})
             return self.change_url(again)
 
         return self._press(request, object_id, self.has_add_permission(request), work)
@@ -94,19 +95,20 @@ class Buttons(RequestModelAdmin):
 
     def resolve_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """A manager decides about a request whose fate is unknown. GET shows what there is to decide."""
-        if not may(request, "change_all"):
+        if not self.may_resolve(request):
             raise PermissionDenied
         obj = self.get_object(request, unquote(object_id))
-        if obj is None or obj.status != Status.IN_DOUBT:
+        if obj is None or obj.status != Status.IN_DOUBT or not self.has_view_permission(request, obj):
             return self._press(request, object_id, True, _not_in_doubt)
-        form = ResolveForm(obj, request.POST if request.method == "POST" else None)
+        data = request.POST if request.method == "POST" else None
+        form = ResolveForm(obj, data, may_generate=self.has_add_permission(request))
         if not form.is_valid():
             return self._resolve_page(request, obj, form)
 
         def work(doubtful: VideoRequest) -> str:
-            form.resolve(doubtful, actor=actor_of(request))
+            shown_next = form.resolve(doubtful, actor=actor_of(request))
             messages.success(request, form.done)
-            return self.change_url(doubtful)
+            return self.change_url(shown_next)
 
         return self._press(request, object_id, True, work)
 
@@ -122,6 +124,7 @@ class Buttons(RequestModelAdmin):
             "back_url": self.change_url(obj),
             "lines": [
                 *explaining.in_doubt(obj),
+                *explaining.known_of_doubt(obj, timezone.now()),
                 obj.error_message,
                 _("Gateway job: %(id)s") % {"id": obj.gateway_job_id or _("none is known")},
             ],
@@ -133,14 +136,14 @@ class Buttons(RequestModelAdmin):
     def _press(
         self, request: HttpRequest, object_id: str, allowed: bool, work: Callable[[VideoRequest], str]
     ) -> HttpResponseBase:
-        """What every button shares: the row must be visible, the user allowed, and the method POST.
+        """What every button shares: the user must see the row's page and be allowed, and the method be POST.
 
         ``work`` returns the address to go on to.
         """
         obj = self.get_object(request, unquote(object_id))
         if obj is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]
-        if not (allowed and is_theirs(request, obj)):
+        if not (allowed and self.has_view_permission(request, obj) and is_theirs(request, obj)):
             raise PermissionDenied
         url = self.change_url(obj)
         if request.method == "POST":
@@ -153,6 +156,10 @@ class Buttons(RequestModelAdmin):
     def may_touch(self, request: HttpRequest) -> bool:
         """Whether the user may change requests at all; which ones is a matter of the queryset."""
         return super().has_change_permission(request)
+
+    def may_resolve(self, request: HttpRequest) -> bool:
+        """Whether the user may decide about requests in doubt: about those that they see."""
+        return may(request, "change_all") and self.may_touch(request)
 
     def start_and_tell(self, request: HttpRequest, obj: VideoRequest, *, before: str = "") -> str:
         """Start a draft for the price on the page, say what came of it, and return the address to go on to.
@@ -169,10 +176,10 @@ class Buttons(RequestModelAdmin):
 
     def tell_started(self, request: HttpRequest, obj: VideoRequest) -> None:
         """What is held, or that nothing is."""
-        words = _("Started. %(price)s are held until the video is stored; you can close this page.")
+        words = _("Started. Held until the video is stored: %(price)s. You can close this page.")
         if obj.status == Status.AWAITING_APPROVAL:
             words = _("It costs %(price)s and waits for approval; nothing is held yet. You can close this page.")
-        messages.success(request, words % {"price": in_words(obj.quoted_credits or 0)})
+        messages.success(request, words % {"price": price_for(request, obj.owner, obj.quoted_credits or 0)})
 
     def refused_url(self, request: HttpRequest, obj: VideoRequest, error: GrokVideoError) -> str:  # noqa: ARG002
         """Where a refusal leads."""
@@ -223,12 +230,7 @@ def retry_once(obj: VideoRequest, request: HttpRequest, *, seen: int | None) -> 
 
 def shown(request: HttpRequest) -> int | None:
     """The price that the page showed."""
-    return _number(request, "expected_credits")
-
-
-def _number(request: HttpRequest, name: str) -> int | None:
-    text = request.POST.get(name, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+    return number_of(request, "expected_credits")
 
 
 def _not_in_doubt(_obj: VideoRequest) -> str:

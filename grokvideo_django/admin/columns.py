@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from django.utils.safestring import SafeString
 
+    from ..models import CreditEntry
+
 Status = VideoRequest.Status
 
 SYMBOLS: Final[dict[str, str]] = {
@@ -54,6 +56,20 @@ def thumbnail(request: VideoRequest) -> SafeString:
 def owner_name(request: VideoRequest) -> str:
     """The owner's name now, or what it was when the account still existed."""
     return request.owner.get_username() if request.owner is not None else request.owner_name
+
+
+def change(entry: CreditEntry) -> str:
+    """``+25``, ``+25 held``, ``-20, -25 held``: what an entry did to the balance."""
+    posted = f"{entry.posted_delta:+d}"
+    if not entry.held_delta:
+        return posted
+    held = _("%(credits)s held") % {"credits": f"{entry.held_delta:+d}"}
+    return f"{posted}, {held}" if entry.posted_delta else held
+
+
+def short(moment: datetime) -> str:
+    """Date and time that a narrow column can hold."""
+    return date_format(template_localtime(moment), "SHORT_DATETIME_FORMAT")
 
 
 def age(moment: datetime) -> SafeString:

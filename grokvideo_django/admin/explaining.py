@@ -5,13 +5,17 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from django.utils.timesince import timesince
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
-from .. import services
+from .. import pricing, services, weather
 from ..exceptions import UnknownPrice
-from ..models import VideoRequest
+from ..lifecycle import expiring, reading
+from ..models import VideoRequest, VideoRequestEvent
+from ..polling import history
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,12 +28,12 @@ SENTENCES: Final[dict[str, Any]] = {
     Status.DRAFT: gettext_lazy("A draft: nothing was sent, and nothing was charged."),
     Status.AWAITING_APPROVAL: gettext_lazy("It waits for approval. Nothing is held yet."),
     Status.SUBMITTING: gettext_lazy("A worker is sending it to the gateway."),
-    Status.RENDERED: gettext_lazy("The video is made and is being downloaded to this site."),
     Status.SUCCEEDED: gettext_lazy("The video is stored on this site."),
     Status.FAILED: gettext_lazy("It has ended without a video."),
     Status.CANCELED: gettext_lazy("It was canceled."),
 }
 NOBODY_TOOK_IT: Final = timedelta(minutes=2)
+SAID_BEFORE: Final = timedelta(days=2)
 
 
 def situation(request: VideoRequest, gateway: GatewayState, now: datetime) -> Iterator[str]:
@@ -38,10 +42,13 @@ def situation(request: VideoRequest, gateway: GatewayState, now: datetime) -> It
         case Status.QUEUED:
             yield from _queued(request, gateway, now)
         case Status.SUBMITTED:
-            ago = {"ago": _since(request.submitted_at, now)}
-            yield _("The gateway accepted it %(ago)s ago and is making the video.") % ago
+            yield from _submitted(request, gateway, now)
+        case Status.RENDERED:
+            yield from _rendered(request, now)
+            yield from file_left(request, now)
         case Status.IN_DOUBT:
             yield from in_doubt(request)
+            yield from file_left(request, now)
             yield _("Please wait: another try now could be paid for twice.")
         case _:
             yield str(SENTENCES[request.status])
@@ -52,17 +59,105 @@ def situation(request: VideoRequest, gateway: GatewayState, now: datetime) -> It
 
 
 def _queued(request: VideoRequest, gateway: GatewayState, now: datetime) -> Iterator[str]:
-    if gateway.is_paused:
+    if gateway.is_paused_by_hand:
         yield _(
-            "The site's submissions are paused since %(ago)s because: %(reason)s "
+            "A site manager paused all submissions %(ago)s ago. It waits, and goes on as soon as they are resumed; "
+            "you need not do anything."
+        ) % {"ago": since(gateway.paused_since, now)}
+    elif gateway.is_paused:
+        yield _(
+            "The site's submissions have been paused for %(ago)s: %(reason)s "
             "It waits, and goes on by itself as soon as the gateway accepts again; you need not do anything."
-        ) % {"ago": _since(gateway.paused_since, now), "reason": gateway.pause_reason}
+        ) % {"ago": since(gateway.paused_since, now), "reason": weather.cause(gateway)}
     elif request.submit_attempts:
         yield _("The gateway did not take it yet; a worker tries again by itself.")
     else:
-        yield _("It has been waiting for a worker for %(ago)s.") % {"ago": _since(request.queued_at, now)}
+        yield _("It has been waiting for a worker for %(ago)s.") % {"ago": since(request.queued_at, now)}
         if request.queued_at is not None and now - request.queued_at > NOBODY_TOOK_IT:
             yield _("That is long. If it lasts, ask the site's developer whether a worker is running.")
+
+
+def _submitted(request: VideoRequest, gateway: GatewayState, now: datetime) -> Iterator[str]:
+    if request.failed_reads and request.gateway_status == reading.UNKNOWN_HERE:
+        yield _(
+            "The gateway does not know this job (HTTP 404). If it still does not after some more questions, the "
+            "request is in doubt, and a site manager decides; its credits stay held until then."
+        )
+        yield _asked_again(request.due_at, now)
+        return
+    ago = {"ago": since(request.submitted_at, now)}
+    if _is_claimed_by_hand(request):
+        yield (
+            _("A site manager had the gateway asked about this job %(ago)s ago; it has not said yet how the job is.")
+            % ago
+        )
+    elif request.failed_reads:
+        yield _("The gateway accepted it %(ago)s ago.") % ago
+    else:
+        yield _("The gateway accepted it %(ago)s ago and is making the video.") % ago
+        yield _usual(request, gateway)
+    if request.failed_reads:
+        yield _("The gateway did not say how it is when it was last asked; it is asked again, ever more slowly.")
+    elif request.due_at is not None and request.cancel_requested_at is None:
+        yield _next_look(request.due_at, now)
+
+
+def _is_claimed_by_hand(request: VideoRequest) -> bool:
+    """Whether only a person's decision says that the gateway has this job: it has not answered since. One query."""
+    told_at, read_at = request.submitted_at, request.last_read_at
+    if read_at is not None and (told_at is None or read_at >= told_at):
+        return False
+    return VideoRequestEvent.objects.filter(request=request.pk, kind="resolved").exists()
+
+
+def _usual(request: VideoRequest, gateway: GatewayState) -> str:
+    usual = history.usual(history.kind_of(request), gateway)
+    words = {"half": round(usual.half), "most": round(usual.most), "videos": usual.videos}
+    if not usual.videos:
+        return _("Such a video may take about %(half)d seconds; this site has seen none yet.") % words
+    return (
+        _(
+            "Half of such videos are ready after %(half)d seconds, nine of ten after %(most)d; "
+            "this site has seen %(videos)d."
+        )
+        % words
+    )
+
+
+def _rendered(request: VideoRequest, now: datetime) -> Iterator[str]:
+    """It is downloaded; or it could not be, and then when the next try is."""
+    is_at_it = request.lease_token is not None and request.due_at is not None and request.due_at > now
+    if request.fetch_attempts and not is_at_it:
+        yield _("The video is made, but could not be stored on this site yet.")
+        yield _tried_again(request.due_at, now)
+    else:
+        yield _("The video is made and is being downloaded to this site.")
+
+
+def _asked_again(due_at: datetime | None, now: datetime) -> str:
+    later, soon = _("It is asked again in %(time)s."), _("It is asked again as soon as a worker is free.")
+    return _again(due_at, now, later, soon)
+
+
+def _tried_again(due_at: datetime | None, now: datetime) -> str:
+    later, soon = _("It is tried again in %(time)s."), _("It is tried again as soon as a worker is free.")
+    return _again(due_at, now, later, soon)
+
+
+def _again(due_at: datetime | None, now: datetime, later: str, soon: str) -> str:
+    seconds = 0.0 if due_at is None else (due_at - now).total_seconds()
+    return later % {"time": _for(seconds)} if seconds >= 1 else soon
+
+
+def _next_look(due_at: datetime, now: datetime) -> str:
+    """When the gateway is asked next, and why then."""
+    seconds = (due_at - now).total_seconds()
+    if seconds >= 1:
+        return _(
+            "The gateway is asked again in %(time)s: sooner, the video would hardly be ready, and each question is one "
+            "that another video may need."
+        ) % {"time": _for(seconds)}
+    return _("The gateway is asked again as soon as this site may ask it and a worker is free.")
 
 
 def _canceling(request: VideoRequest) -> Iterator[str]:
@@ -82,21 +177,86 @@ def _attaching(request: VideoRequest) -> Iterator[str]:
 
 
 def in_doubt(request: VideoRequest) -> Iterator[str]:
-    """What it means that nobody knows."""
+    """What it means that nobody knows; or that it is known, and cannot be had."""
+    if request.error_code in expiring.UNDELIVERED_CODES:
+        yield from _undelivered(request)
+        return
     yield _("Nobody knows what became of it.")
-    yield _(
+    held = request.quoted_credits or 0
+    words = ngettext(
+        "%(credits)d credit stays held until the gateway or a site manager says what became of it; "
+        "nothing more will be charged for it.",
         "%(credits)d credits stay held until the gateway or a site manager says what became of it; "
-        "nothing more will be charged for it."
-    ) % {"credits": request.quoted_credits or 0}
+        "nothing more will be charged for it.",
+        held,
+    )
+    yield words % {"credits": held}
 
 
-def _since(moment: datetime | None, now: datetime) -> str:
+def known_of_doubt(request: VideoRequest, now: datetime) -> Iterator[str]:
+    """Since when nobody knows, the code, and how the gateway is asked. One query."""
+    event = request.events.filter(to_status=Status.IN_DOUBT).exclude(from_status=Status.IN_DOUBT).last()
+    if event is not None:
+        moment = date_format(timezone.localtime(event.at), "SHORT_DATETIME_FORMAT")
+        yield _("In doubt since %(moment)s, for %(ago)s.") % {"moment": moment, "ago": since(event.at, now)}
+    if request.error_code:
+        yield _("Code: %(code)s") % {"code": request.error_code}
+    if request.due_at is not None and request.error_code not in expiring.UNDELIVERED_CODES:
+        moment = date_format(timezone.localtime(request.due_at), "SHORT_DATETIME_FORMAT")
+        yield _("A worker asks the gateway again on %(moment)s, then ever more rarely.") % {"moment": moment}
+    yield from file_left(request, now)
+
+
+def file_left(request: VideoRequest, now: datetime) -> Iterator[str]:
+    """How long the gateway still keeps a finished video that is not stored here, from two days before its end."""
+    expires_at = request.file_expires_at
+    if expires_at is None or expires_at - now > SAID_BEFORE:
+        return
+    if expires_at <= now:
+        yield _("The gateway has deleted the video by now.")
+    else:
+        yield _("The gateway deletes the video in %(left)s, and it is not stored here yet.") % {
+            "left": timeuntil(expires_at, now, depth=1)
+        }
+
+
+def _undelivered(request: VideoRequest) -> Iterator[str]:
+    figures = {"credits": request.quoted_credits or 0}
+    yield _("The gateway has made the video, but it could not be stored on this site.")
+    deleted_at = request.file_expires_at or (request.rendered_at and request.rendered_at + expiring.KEPT_FOR)
+    if deleted_at is None or not pricing.has_policy("undelivered"):
+        words = ngettext(
+            "%(credits)d credit stays held until a site manager decides; nothing more will be charged.",
+            "%(credits)d credits stay held until a site manager decides; nothing more will be charged.",
+            figures["credits"],
+        )
+        yield words % figures
+        return
+    figures["charged"] = pricing.charge_without_video(quoted=figures["credits"], outcome="undelivered")
+    until = {"date": date_format(timezone.localtime(deleted_at), "DATE_FORMAT")}
+    words = ngettext(
+        "%(credits)d credit stays held. If no site manager decides otherwise by %(date)s, when the gateway has deleted "
+        "the video, it ends then and costs %(charged)d of it.",
+        "%(credits)d credits stay held. If no site manager decides otherwise by %(date)s, when the gateway has deleted "
+        "the video, it ends then and costs %(charged)d of them.",
+        figures["credits"],
+    )
+    yield words % {**figures, **until}
+
+
+def since(moment: datetime | None, now: datetime) -> str:
+    """How long ago: ``20 seconds``, ``3 minutes``."""
     if moment is None:
         return _("a while")
-    seconds = (now - moment).total_seconds()
+    return _for((now - moment).total_seconds())
+
+
+def _for(seconds: float) -> str:
     if seconds < 60:
-        return _("%(seconds)d seconds") % {"seconds": max(0, seconds)}
-    return timesince(moment, now, depth=1)
+        whole = max(0, int(seconds))
+        return ngettext("%(seconds)d second", "%(seconds)d seconds", whole) % {"seconds": whole}
+    now = timezone.now()
+    return timesince(now - timedelta(seconds=seconds), now, depth=1)
 
 
 def cost(request: VideoRequest) -> str:

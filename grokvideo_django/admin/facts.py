@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from .. import embed, pricing
 from ..models import GatewayState, VideoRequest
-from . import columns, explaining
+from . import columns, costs, explaining
 from .bases import RequestModelAdmin
 from .refunding import refunds_for
 
@@ -46,8 +46,9 @@ class Facts(RequestModelAdmin):
             ),
         ]
         details = [
-            "gateway_job_id", "gateway_status", "error_code", "model", "submit_attempts", "reads", "fetch_attempts",
-            "uuid", "created_at", "queued_at", "submitted_at", "rendered_at", "finished_at",
+            "gateway_job_id", "gateway_status", "error_code", "model", "tag", "submit_attempts", "reads",
+            "fetch_attempts", "uuid", "created_at", "queued_at", "sent_at", "submitted_at", "rendered_at",
+            "finished_at",
         ]  # fmt: skip
         shown = [(title, {"fields": [name for name in names if found.get(name, True)]}) for title, names in sections]
         return [*shown, (gettext_lazy("Details"), {"fields": details, "classes": ["collapse"]})]
@@ -89,7 +90,9 @@ class Facts(RequestModelAdmin):
     @admin.display(description=gettext_lazy("status"))
     def situation(self, obj: VideoRequest) -> SafeString:
         """The status with what is going on."""
-        lines = list(explaining.situation(obj, GatewayState.objects.current(), timezone.now()))
+        refunded = sum(entry.posted_delta for entry in refunds_for(obj)) if obj.charged_credits else 0
+        now = timezone.now()
+        lines = [*explaining.situation(obj, GatewayState.objects.current(), now), *costs.why(obj, refunded=refunded)]
         return render_to_string("grokvideo/admin/situation.html", {"badge": columns.badge(obj), "lines": lines})
 
     @admin.display(description=gettext_lazy("video"))

@@ -52,6 +52,8 @@ class GrantForm(AmountForm):
     """Whom, too."""
 
     field_order = ("user", "amount", "reason", "expires_at", "key")
+    was_sent_before = False
+    """Then the entry is the one that was made at that time, whatever the form says now."""
 
     def __init__(self, request: HttpRequest, site: AdminSite, data: Any = None, *, user: str = "") -> None:
         super().__init__(data, initial={"user": user})
@@ -61,6 +63,7 @@ class GrantForm(AmountForm):
     def grant(self, *, actor: Actor) -> CreditEntry | None:
         """Do it; None if the ledger refuses, which the form then says."""
         data = self.cleaned_data
+        self.was_sent_before = credits.find(data["key"]) is not None
         try:
             return credits.grant(
                 data["user"],

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from .. import credits
 from ..exceptions import GrokVideoError
-from ..models import CreditAccount
+from ..models import CreditAccount, CreditEntry
 from .bases import AccountModelAdmin, actor_of
 from .granting import AmountForm
 from .telling import in_words
@@ -88,22 +88,34 @@ def _grant_all(
     modeladmin: AccountModelAdmin, request: HttpRequest, accounts: Sequence[CreditAccount], data: dict[str, Any]
 ) -> None:
     """Each account by itself, under a key of its own: what was cut short is finished by sending it again."""
-    granted = 0
+    keys = {account.pk: f"{data['key']}:{account.pk}" for account in accounts}
+    before = set(CreditEntry.objects.filter(key__in=keys.values()).values_list("key", flat=True))
+    granted, known = 0, 0
     for account in accounts:
         try:
             credits.grant(
                 account,
                 data["amount"],
                 reason=data["reason"],
-                key=f"{data['key']}:{account.pk}",
+                key=keys[account.pk],
                 expires_at=data["expires_at"],
                 actor=actor_of(request),
             )
         except GrokVideoError as error:
-            words = _("%(account)s was granted nothing. %(error)s") % {"account": account, "error": error}
+            words = _("Nothing was granted to %(account)s. %(error)s") % {"account": account, "error": error}
             modeladmin.message_user(request, words, messages.ERROR)
         else:
-            granted += 1
+            if keys[account.pk] in before:
+                known += 1
+            else:
+                granted += 1
+    if known:
+        words = ngettext(
+            "This form was sent before, and %(count)d account was granted its credits then. It got nothing now.",
+            "This form was sent before, and %(count)d accounts were granted their credits then. They got nothing now.",
+            known,
+        )
+        modeladmin.message_user(request, words % {"count": known}, messages.INFO)
     if granted:
         words = ngettext(
             "%(count)d account was granted %(each)d credits: together %(total)s.",

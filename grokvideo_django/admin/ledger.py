@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -17,14 +16,14 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from ..models import CreditAccount, CreditEntry, CreditGrant
-from . import statement
+from ..models import CreditAccount, CreditEntry, CreditGrant, VideoRequest
+from . import columns, statement
 from .bases import AccountModelAdmin, EntryModelAdmin, GrantModelAdmin, ReadOnly, actor_of, may
+from .forms import as_key
 from .granting import GrantForm
 from .granting_many import grant_selected
 from .telling import in_words
@@ -106,7 +105,7 @@ class CreditAccountAdmin(Ledger, AccountModelAdmin):
     @admin.display(description=gettext_lazy("last entries"))
     def last_entries(self, obj: CreditAccount) -> SafeString:
         """The newest, with a link to all."""
-        entries = list(obj.entries.all()[:LAST])
+        entries = [(entry, columns.change(entry)) for entry in obj.entries.all()[:LAST]]
         return render_to_string("grokvideo/admin/entries.html", {"entries": entries, "url": self._entries_url(obj)})
 
     def _entries_url(self, obj: CreditAccount) -> str:
@@ -143,8 +142,15 @@ class CreditAccountAdmin(Ledger, AccountModelAdmin):
         entry = form.grant(actor=actor_of(request)) if form.is_valid() else None
         if entry is None:
             return self._grant_page(request, form)
-        words = _("%(user)s was granted %(price)s.")
-        messages.success(request, words % {"user": entry.account, "price": in_words(entry.posted_delta)})
+        filled = {"user": entry.account, "price": in_words(entry.posted_delta)}
+        if form.was_sent_before:
+            words = _(
+                "This form was sent before, and %(user)s was granted %(price)s then. Nothing was granted now; to grant "
+                "more, open the form anew."
+            )
+            messages.info(request, words % filled)
+        else:
+            messages.success(request, _("Granted to %(user)s: %(price)s.") % filled)
         url = reverse("admin:grokvideo_creditaccount_change", args=[entry.account_id], current_app=self.admin_site.name)
         return HttpResponseRedirect(url)
 
@@ -166,7 +172,7 @@ class CreditAccountAdmin(Ledger, AccountModelAdmin):
 class CreditEntryAdmin(Ledger, EntryModelAdmin):
     """The statement: append-only, so only shown."""
 
-    list_display = ("at", "account", "kind", "posted_delta", "held_delta", "balance", "reason", "actor")
+    list_display = ("at", "account", "kind", "amount", "balance", "reason", "actor")
     list_filter = ("kind", "created_at")
     list_select_related = ("account",)
     search_fields = ("account__user_name", "request_key", "reason", "actor", "key")
@@ -202,15 +208,39 @@ class CreditEntryAdmin(Ledger, EntryModelAdmin):
             return HttpResponseRedirect(url)
         return statement.response(found, name="statement")
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Without a column that says the same in every row."""
+        shown = super().get_list_display(request)
+        is_of_one = not sees_all(request) or "account__id__exact" in request.GET
+        return [name for name in shown if name != "account"] if is_of_one else shown
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[CreditEntry]:
         """One's own, or all."""
         rows = super().get_queryset(request)
         return rows if sees_all(request) else rows.filter(account__user_key=str(request.user.pk))
 
+    def get_fields(self, request: HttpRequest, obj: CreditEntry | None = None) -> Any:
+        """The request's key without a link if the user may not see the request, or if it is gone."""
+        shown = super().get_fields(request, obj)
+        if obj is None or self._may_see_request(request, obj):
+            return shown
+        return ["request_key" if name == "request_link" else name for name in shown]
+
+    def _may_see_request(self, request: HttpRequest, obj: CreditEntry) -> bool:
+        key = as_key(obj.request_key)
+        requests = self.admin_site.get_model_admin(VideoRequest)
+        found = None if key is None else requests.get_queryset(request).filter(uuid=key).first()
+        return found is not None and requests.has_view_permission(request, found)
+
     @admin.display(description=gettext_lazy("at"), ordering="pk")
     def at(self, obj: CreditEntry) -> str:
         """When, in short."""
-        return date_format(timezone.localtime(obj.created_at), "SHORT_DATETIME_FORMAT")
+        return columns.short(obj.created_at)
+
+    @admin.display(description=gettext_lazy("amount"), ordering="posted_delta")
+    def amount(self, obj: CreditEntry) -> str:
+        """Of what is posted, and of what is held."""
+        return columns.change(obj)
 
     @admin.display(description=gettext_lazy("balance after it"))
     def balance(self, obj: CreditEntry) -> str:
@@ -218,12 +248,8 @@ class CreditEntryAdmin(Ledger, EntryModelAdmin):
         return _("%(posted)d, %(held)d held") % {"posted": obj.posted_after, "held": obj.held_after}
 
     @admin.display(description=gettext_lazy("request"))
-    def request_link(self, obj: CreditEntry) -> str | SafeString:
-        """To the request that the key means, if it means one."""
-        try:
-            uuid.UUID(obj.request_key)
-        except ValueError:
-            return obj.request_key or "-"
+    def request_link(self, obj: CreditEntry) -> SafeString:
+        """To the request that the key means."""
         url = reverse("admin:grokvideo_videorequest_changelist", current_app=self.admin_site.name)
         return format_html('<a href="{}?uuid={}">{}</a>', url, obj.request_key, obj.request_key)
 
@@ -232,7 +258,7 @@ class CreditEntryAdmin(Ledger, EntryModelAdmin):
 class CreditGrantAdmin(Ledger, GrantModelAdmin):
     """What was given, and what is left of it."""
 
-    list_display = ("created_at", "account", "amount", "remaining", "category", "expires_at", "reason", "actor")
+    list_display = ("granted", "account", "left", "category", "expires", "reason", "actor")
     list_filter = ("category", "expires_at")
     list_select_related = ("account",)
     search_fields = ("account__user_name", "reason", "actor")
@@ -240,7 +266,30 @@ class CreditGrantAdmin(Ledger, GrantModelAdmin):
         "created_at", "account", "amount", "remaining", "category", "priority", "expires_at", "reason", "actor",
     )  # fmt: skip
 
+    class Media:
+        css = {"all": ("grokvideo/admin.css",)}
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Whose, for those who see several."""
+        shown = super().get_list_display(request)
+        return shown if sees_all(request) else [name for name in shown if name != "account"]
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[CreditGrant]:
         """One's own, or all."""
         rows = super().get_queryset(request)
         return rows if sees_all(request) else rows.filter(account__user_key=str(request.user.pk))
+
+    @admin.display(description=gettext_lazy("remaining"), ordering="remaining")
+    def left(self, obj: CreditGrant) -> str:
+        """Of what was given."""
+        return _("%(left)d of %(amount)d") % {"left": obj.remaining, "amount": obj.amount}
+
+    @admin.display(description=gettext_lazy("granted"), ordering="created_at")
+    def granted(self, obj: CreditGrant) -> str:
+        """When, in short."""
+        return columns.short(obj.created_at)
+
+    @admin.display(description=gettext_lazy("expires"), ordering="expires_at")
+    def expires(self, obj: CreditGrant) -> str | None:
+        """When, in short; nothing for never."""
+        return None if obj.expires_at is None else columns.short(obj.expires_at)

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from .. import conf, validation
 from ..models import CreditAccount, VideoRequest
 from . import explaining
-from .telling import in_words
+from .telling import in_words, price_for
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -42,6 +42,8 @@ class Price:
 
     credits: int | None
     words: str
+    label: str
+    """The same on a button, with who pays where that is not the reader."""
     owner: str
     available: int | None
     rates: str
@@ -55,13 +57,14 @@ class Price:
         return max(0, self.credits - self.available)
 
 
-def price(request: VideoRequest, payer: Any, *, is_valid: bool) -> Price:
+def price(http_request: HttpRequest, request: VideoRequest, payer: Any, *, is_valid: bool) -> Price:
     """The price of a draft as it is on the page, and its owner's balance. Two queries."""
     credits_ = explaining.quoted(request) if is_valid else None
     account = None if payer is None else CreditAccount.objects.filter(user_key=str(payer.pk)).first()
     return Price(
         credits=credits_,
         words="" if credits_ is None else in_words(credits_),
+        label="" if credits_ is None else price_for(http_request, payer, credits_),
         owner="" if payer is None else payer.get_username(),
         available=None if payer is None else (account.available if account is not None else 0),
         rates=rates(),
@@ -75,23 +78,28 @@ def rates() -> str:
     return " · ".join(f"{name} {value}" for name, value in listed.items())
 
 
-def buttons(request: VideoRequest, site: str, *, may_generate: bool, may_change: bool) -> Iterator[Button]:
+def buttons(
+    http_request: HttpRequest, request: VideoRequest, site: str, *, may_generate: bool, may_change: bool
+) -> Iterator[Button]:
     """What can be done with a saved request now, on the admin site of this name."""
     if may_generate and request.is_draft:
-        yield from _paid("generate", _("Generate · %(price)s"), request, site, {})
+        yield from _paid(http_request, "generate", _("Generate · %(price)s"), request, site, {})
     if may_change and request.status in CANCELABLE and request.cancel_requested_at is None:
         yield Button(name="cancel", label=_("Cancel"), url=_url("cancel", request, site), hidden={})
     if may_generate and request.is_ended:
-        yield from _paid("retry", _("Retry · %(price)s"), request, site, {"retries": request.retries.count()})
+        label = _("Make again · %(price)s") if request.status == Status.SUCCEEDED else _("Retry · %(price)s")
+        yield from _paid(http_request, "retry", label, request, site, {"retries": request.retries.count()})
 
 
-def _paid(name: str, label: str, request: VideoRequest, site: str, hidden: dict[str, int]) -> Iterator[Button]:
+def _paid(
+    http_request: HttpRequest, name: str, label: str, request: VideoRequest, site: str, hidden: dict[str, int]
+) -> Iterator[Button]:
     """A button with the price on it, which it hands on: nobody pays another one unasked."""
     credits_ = explaining.quoted(request)
-    if credits_ is not None and request.owner_id is not None:
+    if credits_ is not None and request.owner is not None:
         yield Button(
             name=name,
-            label=label % {"price": in_words(credits_)},
+            label=label % {"price": price_for(http_request, request.owner, credits_)},
             url=_url(name, request, site),
             hidden={"expected_credits": credits_, **hidden},
             is_primary=name == "generate",

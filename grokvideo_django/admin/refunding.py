@@ -18,13 +18,13 @@ from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from .. import credits
+from .. import credits, services
 from ..exceptions import GrokVideoError
+from ..lifecycle.money import captured_for
 from ..models import CreditEntry, VideoRequest
 from .bases import actor_of, may
 from .buttons import Buttons
 from .forms import as_key
-from .granting import MOST
 from .telling import in_words
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ if TYPE_CHECKING:
 class RefundForm(forms.Form):
     """How much, and why. The hidden key refunds once, however often the form is sent."""
 
-    amount = forms.IntegerField(
-        label=gettext_lazy("Credits"), min_value=1, max_value=MOST, widget=AdminIntegerFieldWidget
-    )
+    field_order = ("amount", "reason", "key")
+    was_sent_before = False
+    """Then the entry is the one that was made at that time, whatever the form says now."""
+
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
         max_length=255,
@@ -50,18 +51,24 @@ class RefundForm(forms.Form):
     )
     key = forms.CharField(widget=forms.HiddenInput, required=False)
 
-    def __init__(self, left: int, data: Any = None) -> None:
+    def __init__(self, left: int, data: Any = None, *, charged: int) -> None:
+        """``left`` of what was ``charged`` is offered. The ledger refuses more, and knows what is sent twice."""
         super().__init__(data, initial={"amount": left, "key": str(uuid.uuid4())}, label_suffix="")
+        self.fields["amount"] = forms.IntegerField(
+            label=gettext_lazy("Credits"), min_value=1, max_value=charged, widget=AdminIntegerFieldWidget
+        )
+        self.order_fields(self.field_order)
 
     def clean_key(self) -> str:
         """One of ours, whatever was sent."""
         return f"admin-refund:{as_key(self.cleaned_data['key']) or uuid.uuid4()}"
 
-    def refund(self, captured: CreditEntry, *, actor: Actor) -> CreditEntry | None:
+    def refund(self, obj: VideoRequest, *, actor: Actor) -> CreditEntry | None:
         """Do it; None if the ledger refuses, which the form then says."""
         data = self.cleaned_data
+        self.was_sent_before = credits.find(data["key"]) is not None
         try:
-            return credits.refund(captured, data["amount"], key=data["key"], reason=data["reason"], actor=actor)
+            return services.refund(obj, data["amount"], key=data["key"], reason=data["reason"], actor=actor)
         except GrokVideoError as error:
             self.add_error(None, str(error))
             return None
@@ -96,18 +103,26 @@ class Refunds(Buttons):
         obj = self.get_object(request, unquote(object_id))
         if obj is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]
+        if not self.has_view_permission(request, obj):
+            raise PermissionDenied
         captured = captured_for(obj)
         left = 0 if captured is None else left_of(captured)
         if captured is None or (request.method != "POST" and not left):
             messages.info(request, _("There is nothing to refund. Nothing was changed."))
             return HttpResponseRedirect(self.change_url(obj))
-        form = RefundForm(left, request.POST if request.method == "POST" else None)
-        entry = form.refund(captured, actor=actor_of(request)) if form.is_valid() else None
+        charged = -captured.posted_delta
+        form = RefundForm(left, request.POST if request.method == "POST" else None, charged=charged)
+        entry = form.refund(obj, actor=actor_of(request)) if form.is_valid() else None
         if entry is None:
-            return self._refund_page(request, obj, form, charged=-captured.posted_delta, left=left)
-        words = _("Refunded: %(price)s are available to %(owner)s again.")
-        price = in_words(entry.posted_delta)
-        messages.success(request, words % {"price": price, "owner": captured.account})
+            return self._refund_page(request, obj, form, charged=charged, left=left)
+        filled = {"price": in_words(entry.posted_delta), "owner": captured.account}
+        if form.was_sent_before:
+            words = _(
+                "This form was sent before, and %(price)s were refunded to %(owner)s then. Nothing was changed now."
+            )
+            messages.info(request, words % filled)
+        else:
+            messages.success(request, _("Refunded: %(price)s are available to %(owner)s again.") % filled)
         return HttpResponseRedirect(self.change_url(obj))
 
     def _refund_page(
@@ -123,19 +138,13 @@ class Refunds(Buttons):
             "media": self.media + form.media,
             "back_url": self.change_url(obj),
             "lines": [
-                _("It cost %(price)s; %(left)d credits of them were not refunded yet.")
+                _("It cost %(price)s. At most %(left)d can still be refunded.")
                 % {"price": in_words(charged), "left": left}
             ],
             "button": _("Refund"),
         }
         request.current_app = self.admin_site.name
         return TemplateResponse(request, "grokvideo/admin/form_page.html", context)
-
-
-def captured_for(obj: VideoRequest) -> CreditEntry | None:
-    """The entry by which a request was charged."""
-    entries = CreditEntry.objects.filter(request_key=obj.key, kind=CreditEntry.Kind.CAPTURE, posted_delta__lt=0)
-    return entries.select_related("account").first()
 
 
 def left_of(captured: CreditEntry) -> int:

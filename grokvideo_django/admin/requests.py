@@ -11,15 +11,17 @@ from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError
 from django.http import HttpResponseRedirect
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ..exceptions import GrokVideoError
 from ..models import VideoRequest
-from ..models.requests import UNDELETABLE_MESSAGE
-from . import pages
+from ..models.querying import UNDELETABLE_MESSAGE
+from . import pages, repeating
 from .actions import delete_selected, generate_selected
 from .approving import Approvals
+from .approving_many import approve_selected, decline_selected
 from .bases import is_theirs, may
 from .facts import Facts
 from .forms import SentBefore, VideoRequestForm, as_key
@@ -48,12 +50,12 @@ class VideoRequestAdmin(Facts, Approvals, Refunds):
 
     form = VideoRequestForm
     list_display = ("thumbnail", "state", "prompt_start", "cost", "owned_by", "age")
-    list_display_links = ("thumbnail", "prompt_start")
+    list_display_links = ("prompt_start",)  # a picture without a name would be a second stop of the Tab key
     list_filter = ("status", "resolution", OWNER_FILTER, "created_at")
     list_select_related = ("owner",)
     search_fields = ("prompt", "gateway_job_id", "owner_name")
     search_help_text = gettext_lazy("Searches the prompt, the gateway's job id and the owner's name.")
-    actions = (generate_selected, delete_selected)
+    actions = (generate_selected, approve_selected, decline_selected, delete_selected)
     list_per_page = 50
 
     class Media:
@@ -135,6 +137,10 @@ class VideoRequestAdmin(Facts, Approvals, Refunds):
         allowed = super().has_delete_permission(request, obj) and self._is_theirs(request, obj)
         return allowed and (obj is None or obj.status not in VideoRequest.UNDELETABLE)
 
+    def has_approve_permission(self, request: HttpRequest) -> bool:
+        """For the actions."""
+        return may(request, "approve")
+
     def _is_theirs(self, request: HttpRequest, obj: VideoRequest | None) -> bool:
         return obj is None or is_theirs(request, obj)
 
@@ -165,8 +171,17 @@ class VideoRequestAdmin(Facts, Approvals, Refunds):
                 raise
             return self._sent_before(request, made)
         if isinstance(response, Continue):
-            return HttpResponseRedirect(self.start_and_tell(request, response.saved, before=_("The draft is saved.")))
+            return HttpResponseRedirect(self._go_on(request, response.saved, is_new=object_id is None))
         return response
+
+    def _go_on(self, request: HttpRequest, saved: VideoRequest, *, is_new: bool) -> str:
+        """Start what was saved; but what repeats a request of the last minutes stays a draft, whose page asks."""
+        now = timezone.now()
+        before = repeating.started_lately(saved, now) if is_new else None
+        if before is None:
+            return self.start_and_tell(request, saved, before=_("The draft is saved."))
+        messages.warning(request, repeating.question(before, self.change_url(before), now))
+        return self.change_url(saved)
 
     def _started_meanwhile(self, request: HttpRequest, object_id: str) -> HttpResponse | None:
         obj = self.get_object(request, unquote(object_id))
@@ -211,22 +226,25 @@ class VideoRequestAdmin(Facts, Approvals, Refunds):
     ) -> HttpResponse:
         """The price, the buttons, and the page's own reloading."""
         form = context["adminform"].form
+        is_editable = isinstance(form, VideoRequestForm)
         context["show_save_and_add_another"] = False  # one price and one decision at a time
         may_generate = self.has_add_permission(request)
-        if isinstance(form, VideoRequestForm):
+        if is_editable:
             payer = form.instance.owner or request.user
-            context["grokvideo_price"] = pages.price(form.instance, payer, is_valid=not form.errors)
+            context["grokvideo_price"] = pages.price(request, form.instance, payer, is_valid=not form.errors)
             context["grokvideo_can_generate"] = may_generate and not context["is_popup"]
         if obj is not None:
             theirs = is_theirs(request, obj)
             may_change = theirs and self.may_touch(request)
+            # Beside a form there is none that spends: it would start what is saved, not what is on the page.
+            may_spend = theirs and may_generate and not is_editable
             context["grokvideo_buttons"] = list(
-                pages.buttons(obj, self.admin_site.name, may_generate=theirs and may_generate, may_change=may_change)
+                pages.buttons(request, obj, self.admin_site.name, may_generate=may_spend, may_change=may_change)
             )
             context["grokvideo_refund_url"] = self.refund_url(request, obj)
             context["grokvideo_approval"] = self.approval_of(request, obj)
             context["grokvideo_reload"] = pages.reload_seconds(request, obj)
-            context["grokvideo_can_resolve"] = obj.status == obj.Status.IN_DOUBT and may(request, "change_all")
+            context["grokvideo_can_resolve"] = obj.status == obj.Status.IN_DOUBT and self.may_resolve(request)
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     # Deleting

@@ -6,23 +6,34 @@ from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from .. import pricing
 from ..exceptions import GrokVideoError, InvalidRequest, InvalidTransition, QuoteChanged
 
 if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
     from django.http import HttpRequest
 
 
 def in_words(credits_: int) -> str:
     """``25 credits, about $0.25``."""
-    return _("%(credits)d credits, about %(dollars)s") % {"credits": credits_, "dollars": pricing.in_dollars(credits_)}
+    words = ngettext("%(credits)d credit, about %(dollars)s", "%(credits)d credits, about %(dollars)s", credits_)
+    return words % {"credits": credits_, "dollars": pricing.in_dollars(credits_)}
+
+
+def price_for(http_request: HttpRequest, payer: AbstractBaseUser | None, credits_: int) -> str:
+    """``25 credits, about $0.25``, and who pays where that is not the reader."""
+    words = in_words(credits_)
+    if payer is None or payer.pk == http_request.user.pk:
+        return words
+    return _("%(price)s (paid by %(owner)s)") % {"price": words, "owner": payer.get_username()}
 
 
 def sentence(error: GrokVideoError) -> str:
     """An error in words that end with what it cost."""
     match error:
-        case InvalidRequest():
+        case InvalidRequest() if hasattr(error, "error_dict"):  # what is wrong with it, field by field: of a start
             return _("%(problems)s It was not started, and nothing was charged.") % {"problems": str(error)}
         case QuoteChanged(expected=0):
             return _("It costs %(price)s. Nothing was charged yet; press Generate to confirm.") % {

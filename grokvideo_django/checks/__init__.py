@@ -16,6 +16,8 @@ E010  STORAGE is not in STORAGES
 E011  QUEUE is not in RQ_QUEUES
 E012  an app is missing in INSTALLED_APPS
 E013  a database router sends the ledger elsewhere than to the default database
+E014  MariaDB or MySQL does not show what others have committed
+E015  USE_TZ is off
 W001  there is no API key
 W002  ALLOW_PRIVATE_NETWORK is on in production
 W003  BASE_URL ends without a version
@@ -26,6 +28,7 @@ W007  ASYNC is off for the queue
 W008  the queue has a SERIALIZER that RQ's commands do not know
 W009  SQLite is slower than it could be
 W010  PRICES lacks a resolution, or the input image
+W011  videos are kept on disk, and MEDIA_ROOT or MEDIA_URL is empty
 ====  ==================================================================================
 """
 
@@ -45,7 +48,9 @@ for check in (
     prices.check_prices,
     site.check_apps,
     site.check_storage,
+    site.check_media,
     site.check_queue,
     site.check_databases,
+    site.check_time_zones,
 ):
     register(check, TAG)

@@ -26,7 +26,7 @@ def check_key(**_: object) -> list[CheckMessage]:
         return [
             warning(
                 1,
-                "There is no API key, so every request waits until there is one.",
+                "There is no API key, so nothing can be started, and what was started before waits for one.",
                 f'Set the environment variable {KEY_VARIABLE}, or GROKVIDEO["API_KEY"].',
             )
         ]

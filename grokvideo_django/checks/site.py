@@ -10,6 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from django.apps import apps
 from django.core.checks import CheckMessage
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import FileSystemStorage, InvalidStorageError, storages
 from django.db import DEFAULT_DB_ALIAS, router
 from redis import Redis
 
@@ -48,6 +50,33 @@ def check_storage(**_: object) -> list[CheckMessage]:
     return [error(10, f'GROKVIDEO["STORAGE"] is {shown(alias)}, but STORAGES has no such alias.', hint)]
 
 
+def check_media(**_: object) -> list[CheckMessage]:
+    """W011."""
+    alias = effective("STORAGE")
+    try:
+        storage = storages[alias] if is_valid("STORAGE") else None
+    except (InvalidStorageError, ImproperlyConfigured, TypeError):  # a storage that cannot be made is E010, or Django's
+        return []
+    if not isinstance(storage, FileSystemStorage):
+        return []
+    # An empty MEDIA_URL reads as "/", an empty MEDIA_ROOT is the working directory.
+    empty = [
+        name
+        for name, is_empty in (("MEDIA_ROOT", not storage.base_location), ("MEDIA_URL", storage.base_url in {"", "/"}))
+        if is_empty
+    ]
+    if not empty:
+        return []
+    return [
+        warning(
+            11,
+            f"Videos are kept on disk, and {' and '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty: "
+            "no page can play them.",
+            'Set MEDIA_ROOT = BASE_DIR / "media" and MEDIA_URL = "media/", and have the folder served there.',
+        )
+    ]
+
+
 def check_queue(**_: object) -> list[CheckMessage]:
     """E011, W005 to W008."""
     name, queues = effective("QUEUE"), site_setting("RQ_QUEUES")
@@ -62,22 +91,29 @@ def check_queue(**_: object) -> list[CheckMessage]:
 
 
 def check_databases(**_: object) -> list[CheckMessage]:
-    """E013, W009. Looks at settings only: no connection is opened."""
-    alias = router.db_for_write(CreditEntry)
-    if alias != DEFAULT_DB_ALIAS:
-        return [
-            error(
-                13,
-                f"A database router sends the ledger to {shown(alias)}, but its transactions are the default's.",
-                'Let the router answer "default" for the app label "grokvideo".',
-            )
-        ]
+    """E013, E014, W009. Looks at settings only: no connection is opened."""
+    for verb, alias in (("writes", router.db_for_write(CreditEntry)), ("reads", router.db_for_read(CreditEntry))):
+        if alias != DEFAULT_DB_ALIAS:
+            return [
+                error(
+                    13,
+                    f"A database router sends the ledger's {verb} to {shown(alias)}, but its transactions are the "
+                    "default's.",
+                    'Let the router answer "default" for the app label "grokvideo", to reads as well: a replica does '
+                    "not know yet what was spent.",
+                )
+            ]
     databases = site_setting("DATABASES")
     database = databases.get(DEFAULT_DB_ALIAS) if isinstance(databases, Mapping) else None
-    slow = _slow_sqlite(database) if isinstance(database, Mapping) else []
-    if not slow:
+    return [*_isolation(database), *_sqlite(database)] if isinstance(database, Mapping) else []
+
+
+def check_time_zones(**_: object) -> list[CheckMessage]:
+    """E015."""
+    if site_setting("USE_TZ"):
         return []
-    return [warning(9, f"SQLite has {', '.join(slow)}: workers and editors wait for each other.", SQLITE_HINT)]
+    hint = "Set USE_TZ = True. Django's documentation tells how a site of naive times migrates."
+    return [error(15, "USE_TZ is off, but budgets, allowances and expiries are moments in a time zone.", hint)]
 
 
 def _listed(names: Mapping[Any, Any]) -> str:
@@ -157,12 +193,36 @@ def _habits(name: str, queue: Mapping[str, Any]) -> list[CheckMessage]:
     return found
 
 
+def _isolation(database: Mapping[str, Any]) -> list[CheckMessage]:
+    """Its statements see what others have committed before them, or two spend the same credits."""
+    options = _options(database)
+    if not _text(database.get("ENGINE")).endswith("mysql") or "isolation_level" not in options:
+        return []  # Django's own default is READ COMMITTED
+    level = options["isolation_level"]
+    if _text(level).lower() == "read committed":
+        return []
+    words = "the server's own" if level is None else shown(level)
+    hint = 'Write "isolation_level": "read committed", or leave it out: it is Django\'s default.'
+    return [error(14, f"The database's isolation level is {words}: what two spend at once would be spent twice.", hint)]
+
+
+def _sqlite(database: Mapping[str, Any]) -> list[CheckMessage]:
+    slow = _slow_sqlite(database)
+    if not slow:
+        return []
+    return [warning(9, f"SQLite has {', '.join(slow)}: workers and editors wait for each other.", SQLITE_HINT)]
+
+
+def _options(database: Mapping[str, Any]) -> Mapping[str, Any]:
+    given = database.get("OPTIONS")
+    return given if isinstance(given, Mapping) else {}
+
+
 def _slow_sqlite(database: Mapping[str, Any]) -> list[str]:
     engine, name = _text(database.get("ENGINE")), _text(database.get("NAME"))
     if not engine.endswith("sqlite3") or ":memory:" in name or "mode=memory" in name:
         return []
-    given = database.get("OPTIONS")
-    options = given if isinstance(given, Mapping) else {}
+    options = _options(database)
     wait = options.get("timeout", SHORTEST_WAIT_SECONDS)
     return [
         words

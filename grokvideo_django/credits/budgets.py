@@ -16,10 +16,12 @@ from django.db import IntegrityError
 from django.db.models import F
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.translation import ngettext
 
-from .. import periods, transactions
+from .. import periods, signals, transactions
 from ..exceptions import BudgetExceeded
 from ..models import Budget, BudgetCounter, BudgetUse, CreditEntry
+from . import rows
 
 log = logging.getLogger("grokvideo_django")
 
@@ -35,28 +37,29 @@ class Ceiling:
     """The managers were told already in this period."""
 
 
-def ceilings(user: AbstractBaseUser, now: datetime) -> list[Ceiling]:
-    """The budgets that apply to a user, each with its counter, which is opened if the period is new.
+def ceilings(user: AbstractBaseUser | None, now: datetime) -> list[Ceiling]:
+    """The budgets that apply to a user (the site's, if the user is gone), each with its counter, opened if need be.
 
     Call it before the transaction that holds: a period's first INSERT must not come between its UPDATEs.
     """
-    budgets = list(Budget.objects.for_user(user))
+    budgets = Budget.objects.for_site() if user is None else Budget.objects.for_user(user)
     if not budgets:
         return []
     zone = timezone.get_default_timezone()
     spans = {budget.pk: periods.bounds(now, budget.period, zone) for budget in budgets}  # type: ignore[arg-type]
-    counters = _counters(spans)
+    starts = {pk: start for pk, (start, _end) in spans.items()}
+    counters = rows.counters(starts)
     if len(counters) < len(budgets):
-        for pk, (start, _end) in spans.items():
+        for pk, start in starts.items():
             if pk not in counters:
                 _open(pk, start)
-        counters = _counters(spans)
+        counters = rows.counters(starts)
     return [
         Ceiling(
             budget=budget,
             counter_id=counters[budget.pk][0],
             resets_at=spans[budget.pk][1],
-            is_warned=counters[budget.pk][1] is not None,
+            is_warned=counters[budget.pk][1],
         )
         for budget in budgets
         if budget.pk in counters  # else it was deleted in the meantime
@@ -70,17 +73,6 @@ def _open(budget_id: int, start: datetime) -> None:
         transactions.run(lambda: BudgetCounter.objects.bulk_create([new], ignore_conflicts=True))
 
 
-def _counters(spans: dict[int, tuple[datetime, datetime | None]]) -> dict[int, tuple[int, datetime | None]]:
-    """Key and ``warned_at`` of each budget's counter."""
-    starts = {start for start, _end in spans.values()}
-    rows = BudgetCounter.objects.filter(budget__in=spans, period_start__in=starts)
-    return {
-        budget_id: (pk, warned_at)
-        for pk, budget_id, start, warned_at in rows.values_list("pk", "budget_id", "period_start", "warned_at")
-        if spans[budget_id][0] == start
-    }
-
-
 def use(found: Sequence[Ceiling], amount: int, *, exceed: bool) -> list[tuple[int, int]]:
     """Count a hold under every budget, in the counters' order: the last of the hold's UPDATEs. What to ``record``.
 
@@ -89,12 +81,10 @@ def use(found: Sequence[Ceiling], amount: int, *, exceed: bool) -> list[tuple[in
     """
     used = []
     for ceiling in sorted(found, key=lambda item: item.counter_id):
-        rows = BudgetCounter.objects.filter(pk=ceiling.counter_id)
-        limit = ceiling.budget.limit_credits
-        ceiled = rows if limit is None or exceed else rows.filter(used__lte=limit - amount)
-        if ceiled.update(used=F("used") + amount):
+        limit = None if exceed else ceiling.budget.limit_credits
+        if rows.use_counter(ceiling.counter_id, amount, limit=limit):
             used.append((ceiling.counter_id, amount))
-        elif rows.exists():  # else the budget was deleted in the meantime, and limits nothing any more
+        elif BudgetCounter.objects.filter(pk=ceiling.counter_id).exists():  # else its budget was deleted just now
             raise refusal(ceiling, amount)
     return used
 
@@ -103,9 +93,24 @@ def refusal(ceiling: Ceiling, amount: int) -> BudgetExceeded:
     """Which budget, how much is left, when it resets, and who may raise it."""
     used = BudgetCounter.objects.values_list("used", flat=True).filter(pk=ceiling.counter_id).first() or 0
     left = max(0, (ceiling.budget.limit_credits or 0) - used)
+    words = ngettext(
+        "This needs %(amount)d credit, and the budget “%(budget)s” has %(left)d left. Nothing was charged; someone "
+        "who may change budgets can raise it.",
+        "This needs %(amount)d credits, and the budget “%(budget)s” has %(left)d left. Nothing was charged; someone "
+        "who may change budgets can raise it.",
+        amount,
+    )
+    if ceiling.resets_at is not None:
+        words = ngettext(
+            "This needs %(amount)d credit, and the budget “%(budget)s” has %(left)d left until %(moment)s. Nothing "
+            "was charged; someone who may change budgets can raise it.",
+            "This needs %(amount)d credits, and the budget “%(budget)s” has %(left)d left until %(moment)s. Nothing "
+            "was charged; someone who may change budgets can raise it.",
+            amount,
+        )
+    filled = {"amount": amount, "budget": ceiling.budget, "left": left, "moment": _moment(ceiling.resets_at)}
     return BudgetExceeded(
-        f"This needs {amount} credits, and the budget “{ceiling.budget}” has {left} left{resets(ceiling)}. "
-        f"Nothing was charged; someone who may change budgets can raise it.",
+        words % filled,
         budget=ceiling.budget,
         left=left,
         resets_at=ceiling.resets_at,
@@ -116,14 +121,16 @@ def resets(ceiling: Ceiling) -> str:
     """`` until …``, or nothing for a budget that never begins anew."""
     if ceiling.resets_at is None:
         return ""
-    return f" until {date_format(timezone.localtime(ceiling.resets_at), 'DATETIME_FORMAT')}"
+    return f" until {_moment(ceiling.resets_at)}"
+
+
+def _moment(moment: datetime | None) -> str:
+    return "" if moment is None else date_format(timezone.localtime(moment), "DATETIME_FORMAT")
 
 
 def record(entry: CreditEntry, deltas: Iterable[tuple[int, int]]) -> None:
     """Write down what an entry did to which counters. An INSERT: after all UPDATEs."""
-    BudgetUse.objects.bulk_create(
-        BudgetUse(entry=entry, counter_id=counter_id, delta=delta) for counter_id, delta in deltas if delta
-    )
+    rows.insert([BudgetUse(entry=entry, counter_id=counter_id, delta=delta) for counter_id, delta in deltas if delta])
 
 
 def give_back(root: CreditEntry, amount: int) -> list[tuple[int, int]]:
@@ -133,11 +140,10 @@ def give_back(root: CreditEntry, amount: int) -> list[tuple[int, int]]:
     counters = sorted(BudgetUse.objects.filter(entry=root).values_list("counter_id", flat=True))
     if not counters:
         return []
-    rows = BudgetCounter.objects.filter(pk__in=counters)
-    if rows.update(used=F("used") - amount) < len(
-        counters
-    ):  # a budget was deleted in the meantime; the others are ours
-        counters = sorted(rows.values_list("pk", flat=True))
+    still = BudgetCounter.objects.filter(pk__in=counters)
+    given_back = still.update(used=F("used") - amount)
+    if given_back < len(counters):  # a budget was deleted in the meantime; the others are ours
+        counters = sorted(still.values_list("pk", flat=True))
     return [(counter_id, -amount) for counter_id in counters]
 
 
@@ -152,16 +158,21 @@ def warn(found: Sequence[Ceiling]) -> list[Budget]:
     if not levels:
         return []
     told = []
-    rows = BudgetCounter.objects.filter(pk__in=levels, warned_at__isnull=True)
-    for counter_id, used in rows.values_list("pk", "used"):
+    for counter_id, used in rows.used(levels):
         ceiling = levels[counter_id]
-        if used < warning_level(ceiling.budget) or not rows.filter(pk=counter_id).update(warned_at=timezone.now()):
+        if used < warning_level(ceiling.budget):
+            continue
+        ours = BudgetCounter.objects.filter(pk=counter_id, warned_at__isnull=True)
+        if not ours.update(warned_at=timezone.now()):  # another worker tells them
             continue
         log.warning(
             "The budget “%s” has used %s of its %s credits%s: past its warning level of %s %%.",
             ceiling.budget, used, ceiling.budget.limit_credits, resets(ceiling), ceiling.budget.warn_percent,
         )  # fmt: skip
         told.append(ceiling.budget)
+        signals.send_after_commit(
+            signals.budget_warned, Budget, budget=ceiling.budget, used=used, resets_at=ceiling.resets_at
+        )
     return told
 
 

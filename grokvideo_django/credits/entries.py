@@ -5,19 +5,22 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError
-from django.db.models import Case, F, Value, When
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
-from .. import transactions
+from .. import signals, transactions
 from ..exceptions import CreditError, InvalidAmount, KeyConflict
-from ..models import CreditAccount, CreditDraw, CreditEntry, CreditGrant
+from ..models import CreditAccount, CreditDraw, CreditEntry
+from . import rows
 
 Actor: TypeAlias = AbstractBaseUser | str | None
 """Who does something: a user, a name, or None for the machine."""
+
+Posted = TypeVar("Posted", bound=CreditEntry | None)
 
 MAX_AMOUNT: Final = 10**12
 """The most that one entry moves: far below what a 64-bit balance holds, so that no sum of them overflows."""
@@ -27,23 +30,38 @@ MAX_REQUEST_KEY_LENGTH: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Who did it, why, and for which request: the words on an entry."""
+    """Who did it, why, and for which request: the words on an entry.
+
+    Raises:
+        CreditError: no database can keep them.
+    """
 
     actor: str = ""
     reason: str = ""
     request_key: str = ""
 
+    def __post_init__(self) -> None:
+        for words in (self.actor, self.reason, self.request_key):
+            checked_words(words)
+
 
 def name_of(actor: Actor) -> str:
-    """The text that an entry keeps when the user is gone."""
+    """The text that an entry keeps when the user is gone.
+
+    Raises:
+        CreditError: the actor is neither a user nor a name.
+    """
     if isinstance(actor, AbstractBaseUser):
         return actor.get_username()[:255]
-    return (actor or "")[:255]
+    return checked_words("" if actor is None else actor)[:255]
 
 
 def account_of(user: AbstractBaseUser | CreditAccount) -> CreditAccount:
-    """The account of a user, or the account itself."""
-    return user if isinstance(user, CreditAccount) else CreditAccount.objects.for_user(user)
+    """The account of a user, opened if there is none, or the account itself. Only its key is sure to be there."""
+    if isinstance(user, CreditAccount):
+        return user
+    known = rows.account_id(str(user.pk)) if user.pk is not None else None
+    return CreditAccount.objects.for_user(user) if known is None else CreditAccount(pk=known)
 
 
 def checked(amount: int) -> int:
@@ -53,19 +71,41 @@ def checked(amount: int) -> int:
         InvalidAmount: it is not.
     """
     if type(amount) is not int or amount <= 0:
-        raise InvalidAmount(f"{amount!r} is not a whole number of credits above zero. Nothing was changed.")
+        raise InvalidAmount(
+            _("%(amount)s is not a whole number of credits above zero. Nothing was changed.") % {"amount": repr(amount)}
+        )
     if amount > MAX_AMOUNT:
-        raise InvalidAmount(f"{amount} credits are more than one entry can move ({MAX_AMOUNT}). Nothing was changed.")
+        raise InvalidAmount(
+            _("%(amount)d credits are more than one entry can move (%(limit)d). Nothing was changed.")
+            % {"amount": amount, "limit": MAX_AMOUNT}
+        )
     return amount
+
+
+def checked_words(words: str) -> str:
+    """The words, if every database can keep them.
+
+    Raises:
+        CreditError: no text, or it has a NUL or half of a pair of surrogates.
+    """
+    if not isinstance(words, str):
+        raise CreditError(f"{words!r} is no text. Nothing was changed.")
+    try:
+        words.encode()
+    except UnicodeEncodeError:
+        raise CreditError("A text with half a character cannot be kept. Nothing was changed.") from None
+    if "\0" in words:
+        raise CreditError("A text with a NUL cannot be kept. Nothing was changed.")
+    return words
 
 
 def checked_key(key: str, *, limit: int = MAX_KEY_LENGTH) -> str:
     """The key, if the database can keep it whole.
 
     Raises:
-        CreditError: it is too long.
+        CreditError: it is too long, or cannot be kept.
     """
-    if len(key) > limit:
+    if len(checked_words(key)) > limit:
         raise CreditError(f"A key has at most {limit} characters, this one has {len(key)}. Nothing was changed.")
     return key
 
@@ -75,7 +115,7 @@ def new_key(verb: str) -> str:
     return f"{verb}:{uuid.uuid4()}"
 
 
-def once(key: str, work: Callable[[], CreditEntry], *, same: Callable[[CreditEntry], bool]) -> CreditEntry:
+def once(key: str, work: Callable[[], Posted], *, same: Callable[[CreditEntry], bool]) -> Posted | CreditEntry:
     """Run a verb; if its key was used already, return what it did then.
 
     Raises:
@@ -86,12 +126,24 @@ def once(key: str, work: Callable[[], CreditEntry], *, same: Callable[[CreditEnt
     try:
         return transactions.run(work)
     except (IntegrityError, CreditError) as error:
-        existing = CreditEntry.objects.filter(key=key).first()
+        existing = known(key, same=same, conflict_with=error)
         if existing is None:
             raise
-        if existing.key != key or not same(existing):  # some collations think that "A" is "a"
-            raise KeyConflict from error
         return existing
+
+
+def known(
+    key: str, *, same: Callable[[CreditEntry], bool], conflict_with: Exception | None = None
+) -> CreditEntry | None:
+    """The entry that was posted with a key before; None if the key is new.
+
+    Raises:
+        KeyConflict: the key was used for something else.
+    """
+    existing = CreditEntry.objects.filter(key=key).first()
+    if existing is not None and (existing.key != key or not same(existing)):  # some collations think that "A" is "a"
+        raise KeyConflict from conflict_with
+    return existing
 
 
 def post(
@@ -103,6 +155,7 @@ def post(
     posted_delta: int = 0,
     held_delta: int = 0,
     later_posted_delta: int = 0,
+    balance: tuple[int, int] | None = None,
     draws: Mapping[int, int] | None = None,
     resolves: CreditEntry | None = None,
     refunds: CreditEntry | None = None,
@@ -110,11 +163,11 @@ def post(
     """Insert an entry whose account and grants were updated before it in this transaction.
 
     ``later_posted_delta`` is what entries that follow in this transaction will post: the account has it already, the
-    balance after this entry has not.
+    balance after this entry has not. ``balance`` is the account's, posted and held, if the caller has read it already.
     """
-    posted, held = CreditAccount.objects.values_list("posted", "held").get(pk=account.pk)
-    entry = CreditEntry.objects.create(
-        account=account,
+    posted, held = balance or rows.balance(account.pk)
+    entry = CreditEntry(
+        account_id=account.pk,  # the instance may be a mere key
         kind=kind,
         key=key,
         posted_delta=posted_delta,
@@ -128,24 +181,11 @@ def post(
         reason=note.reason[:255],
         created_at=timezone.now(),
     )
-    CreditDraw.objects.bulk_create(
-        [CreditDraw(entry=entry, grant_id=grant_id, delta=delta) for grant_id, delta in (draws or {}).items() if delta]
-    )
+    rows.insert_one(entry)
+    drawn = draws or {}
+    rows.insert([CreditDraw(entry=entry, grant_id=grant_id, delta=delta) for grant_id, delta in drawn.items() if delta])
+    signals.send_after_commit(signals.credits_posted, CreditEntry, entry=entry)
     return entry
-
-
-def move_account(account: CreditAccount, *, posted: int = 0, held: int = 0, **guard: object) -> bool:
-    """The conditional UPDATE that every verb begins with; it takes the account's lock. False: no row matched."""
-    rows = CreditAccount.objects.filter(pk=account.pk, **guard)
-    return bool(rows.update(posted=F("posted") + posted, held=F("held") + held))
-
-
-def move_grants(deltas: Mapping[int, int]) -> None:
-    """Change what is left of grants whose account is locked, in one statement."""
-    deltas = {grant_id: delta for grant_id, delta in deltas.items() if delta}
-    if deltas:
-        change = Case(*[When(pk=grant_id, then=Value(delta)) for grant_id, delta in sorted(deltas.items())])
-        CreditGrant.objects.filter(pk__in=sorted(deltas)).update(remaining=F("remaining") + change)
 
 
 def share_out(amount: int, shares: Sequence[tuple[int, int]]) -> dict[int, int]:

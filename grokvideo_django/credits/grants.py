@@ -6,11 +6,22 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
-from .. import transactions
 from ..exceptions import CreditError, InvalidAmount
 from ..models import CreditAccount, CreditEntry, CreditGrant
-from .entries import Actor, Note, account_of, checked, move_account, move_grants, name_of, new_key, once, post
+from . import rows
+from .entries import (
+    Actor,
+    Note,
+    account_of,
+    checked,
+    known,
+    name_of,
+    new_key,
+    once,
+    post,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,6 +31,7 @@ if TYPE_CHECKING:
 Category = CreditGrant.Category
 
 MAX_PRIORITY: Final = 32767
+EXPIRED: Final = "The grant expired."
 
 
 def grant(
@@ -66,10 +78,10 @@ def grant(
     def work() -> CreditEntry:
         if expires_at is not None and expires_at <= timezone.now():
             raise InvalidAmount(
-                "The grant would have expired already. Nothing was changed; choose a time in the future."
+                _("The grant would have expired already. Nothing was changed; choose a time in the future.")
             )
-        if not move_account(account, posted=amount):
-            raise CreditError("This account does not exist any more. Nothing was changed.")
+        if not rows.move_account(account.pk, posted=amount):
+            raise CreditError(_("This account does not exist any more. Nothing was changed."))
         given = open_grant(account, amount, note, category=category, priority=priority, expires_at=expires_at)
         return post(account, CreditEntry.Kind.GRANT, key, note, posted_delta=amount, draws={given.pk: amount})
 
@@ -101,38 +113,52 @@ def open_grant(
     )
 
 
-def expire(given: CreditGrant) -> CreditEntry | None:
-    """Expire what is left of a grant whose time has come; None if nothing is left or its time has not come."""
-    return _expire(given, timezone.now())
+def expire(given: CreditGrant, *, key: str | None = None, reason: str = "", actor: Actor = None) -> CreditEntry | None:
+    """Expire what is left of a grant whose time has come; None if nothing is left or its time has not come.
+
+    Raises:
+        KeyConflict: the key was used for something else.
+    """
+    note = Note(actor=name_of(actor), reason=reason or EXPIRED)
+    return _take_back(given, CreditEntry.Kind.EXPIRE, note, key=key, if_=Q(expires_at__lte=timezone.now()))
 
 
-def void(given: CreditGrant, *, reason: str, actor: Actor = None) -> CreditEntry | None:
-    """Take back what is left of a grant; None if nothing is left. What is held stays held."""
-    return _take_back(given, CreditEntry.Kind.VOID, Note(actor=name_of(actor), reason=reason), if_=Q())
+def void(given: CreditGrant, *, reason: str, key: str | None = None, actor: Actor = None) -> CreditEntry | None:
+    """Take back what is left of a grant; None if nothing is left. What is held stays held.
+
+    Raises:
+        KeyConflict: the key was used for something else.
+    """
+    return _take_back(given, CreditEntry.Kind.VOID, Note(actor=name_of(actor), reason=reason), key=key, if_=Q())
 
 
 def expire_due(now: datetime, *, limit: int = 100) -> int:
     """Expire grants whose time has come; returns how many. For the sweep: a bounded bite at a time."""
     due = CreditGrant.objects.filter(expires_at__lte=now, remaining__gt=0).order_by("expires_at", "pk")[:limit]
-    return sum(_expire(given, now) is not None for given in due)
+    kind, note = CreditEntry.Kind.EXPIRE, Note(reason=EXPIRED)
+    return sum(_take_back(given, kind, note, if_=Q(expires_at__lte=now)) is not None for given in due)
 
 
-def _expire(given: CreditGrant, now: datetime) -> CreditEntry | None:
-    note = Note(reason="The grant expired.")
-    return _take_back(given, CreditEntry.Kind.EXPIRE, note, if_=Q(expires_at__lte=now))
-
-
-def _take_back(given: CreditGrant, kind: CreditEntry.Kind, note: Note, *, if_: Q) -> CreditEntry | None:
+def _take_back(
+    given: CreditGrant, kind: CreditEntry.Kind, note: Note, *, if_: Q, key: str | None = None
+) -> CreditEntry | None:
     account = CreditAccount(pk=given.account_id)
+    own_key = key or new_key(kind)
+    # Not only its key: a grant that was rolled back may have left that to another.
+    whose = {name: getattr(given, name) for name in ("pk", "account_id", "amount", "created_at")}
 
     def work() -> CreditEntry | None:
-        if not move_account(account):  # takes the lock, so that what is left stays what is left
+        if not rows.move_account(account.pk):  # takes the lock, so that what is left stays what is left
             return None
-        left = CreditGrant.objects.filter(if_, pk=given.pk).values_list("remaining", flat=True).first()
+        left = CreditGrant.objects.filter(if_, **whose).values_list("remaining", flat=True).first()
         if not left:
             return None
-        move_account(account, posted=-left)
-        move_grants({given.pk: -left})
-        return post(account, kind, new_key(kind), note, posted_delta=-left, draws={given.pk: -left})
+        rows.move_account(account.pk, posted=-left)
+        rows.move_grants({given.pk: -left})
+        return post(account, kind, own_key, note, posted_delta=-left, draws={given.pk: -left})
 
-    return transactions.run(work)
+    def same(entry: CreditEntry) -> bool:
+        return entry.kind == kind and entry.draws.filter(grant=given).exists()
+
+    taken = once(own_key, work, same=same)
+    return known(own_key, same=same) if taken is None and key else taken

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models import F, Q
 from django.utils import timezone
 
-from ..exceptions import AlreadyResolved, InsufficientCredits, InvalidAmount, KeyConflict
-from ..models import CreditAccount, CreditEntry, CreditGrant
-from . import budgets
+from ..exceptions import AlreadyResolved, InsufficientCredits, InvalidAmount, KeyConflict, UnknownEntry
+from ..models import CreditAccount, CreditEntry
+from . import budgets, rows
 from .entries import (
     MAX_REQUEST_KEY_LENGTH,
     Actor,
@@ -18,8 +18,6 @@ from .entries import (
     account_of,
     checked,
     checked_key,
-    move_account,
-    move_grants,
     name_of,
     new_key,
     once,
@@ -53,8 +51,9 @@ def hold(
 ) -> CreditEntry:
     """Set credits aside. It draws on the user's grants by priority, then expiry, then age, and remembers which.
 
-    It counts at once under every budget of the site, the user's groups and the user. Constant queries: budgets and
-    their counters read; account, grants read, grants written, each counter; balance, entry, draws, uses.
+    It counts at once under every budget of the site, the user's groups and the user. Constant queries: account, budgets
+    and their counters read; account, grants read with the balance, grants written, each counter; entry, draws, uses;
+    after the commit the counters, for the warnings.
 
     Args:
         user: a user, or an account.
@@ -80,15 +79,16 @@ def hold(
     found = _ceilings_of(user) if ceilings is None else ceilings
 
     def work() -> CreditEntry:
-        if not move_account(account, held=amount, posted__gte=F("held") + amount):
+        if not rows.move_account(account.pk, held=amount, free=amount):
             raise InsufficientCredits(needed=amount, available=0)
-        drawn = share_out(amount, _spendable(account))
+        shares, balance = rows.spendable(account.pk, timezone.now())
+        drawn = share_out(amount, shares)
         if sum(drawn.values()) < amount:
             raise InsufficientCredits(needed=amount, available=0)
         drawn = {grant_id: -part for grant_id, part in drawn.items()}
-        move_grants(drawn)
+        rows.move_grants(drawn)
         uses = budgets.use(found, amount, exceed=exceed)
-        entry = post(account, CreditEntry.Kind.HOLD, key, note, held_delta=amount, draws=drawn)
+        entry = post(account, CreditEntry.Kind.HOLD, key, note, held_delta=amount, balance=balance, draws=drawn)
         budgets.record(entry, uses)
         if found:
             transaction.on_commit(lambda: budgets.warn_safely(found))
@@ -107,16 +107,13 @@ def hold(
 
 
 def _ceilings_of(user: AbstractBaseUser | CreditAccount) -> Sequence[Ceiling]:
-    owner = user.user if isinstance(user, CreditAccount) else user
-    return [] if owner is None else budgets.ceilings(owner, timezone.now())
-
-
-def _spendable(account: CreditAccount) -> list[tuple[int, int]]:
-    usable = CreditGrant.objects.filter(
-        Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now()), account=account, remaining__gt=0
-    )
-    ordered = usable.order_by("priority", F("expires_at").asc(nulls_last=True), "pk")
-    return list(ordered.values_list("pk", "remaining"))
+    """Those of the site alone for the account of a user who is gone."""
+    owner: AbstractBaseUser | None
+    if isinstance(user, CreditAccount):  # maybe a mere key
+        owner = get_user_model()._base_manager.filter(credit_account=user.pk).first()
+    else:
+        owner = user
+    return budgets.ceilings(owner, timezone.now())
 
 
 def capture(
@@ -132,6 +129,7 @@ def capture(
     Raises:
         InvalidAmount: not a whole number above zero, or more than was held.
         AlreadyResolved: the hold was captured or released before.
+        UnknownEntry: the ledger has no such hold; its transaction was rolled back, say.
         KeyConflict: the key was used for something else.
     """
     amount = held.held_delta if amount is None else checked(amount)
@@ -153,6 +151,7 @@ def release(
 
     Raises:
         AlreadyResolved: the hold was captured or released before.
+        UnknownEntry: the ledger has no such hold; its transaction was rolled back, say.
         KeyConflict: the key was used for something else.
     """
     return _resolve(held, CreditEntry.Kind.RELEASE, 0, key, Note(actor=name_of(actor), reason=reason))
@@ -166,15 +165,14 @@ def _resolve(held: CreditEntry, kind: CreditEntry.Kind, spent: int, key: str | N
     note = Note(actor=note.actor, reason=note.reason, request_key=held.request_key)
 
     def work() -> CreditEntry:
-        if not move_account(account, posted=-spent, held=-held.held_delta, held__gte=held.held_delta):
-            raise AlreadyResolved
-        if CreditEntry.objects.filter(resolves=held).exists():
+        moved = rows.move_account(account.pk, posted=-spent, held=-held.held_delta, held_before=held.held_delta)
+        if _is_resolved(held) or not moved:
             raise AlreadyResolved
         back, expired = _give_back(held, held.held_delta - spent)
         lost = sum(expired.values())
         if lost:
-            move_account(account, posted=-lost)
-        move_grants(back)
+            rows.move_account(account.pk, posted=-lost)
+        rows.move_grants(back)
         uses = budgets.give_back(held, held.held_delta - spent)
         entry = post(
             account,
@@ -193,7 +191,7 @@ def _resolve(held: CreditEntry, kind: CreditEntry.Kind, spent: int, key: str | N
         return entry
 
     def same(entry: CreditEntry) -> bool:
-        return entry.kind == kind and entry.resolves_id == held.pk and entry.posted_delta == -spent
+        return _is_resolved(held) and (entry.kind, entry.resolves_id, entry.posted_delta) == (kind, held.pk, -spent)
 
     try:
         return once(own_key, work, same=same)
@@ -201,6 +199,18 @@ def _resolve(held: CreditEntry, kind: CreditEntry.Kind, spent: int, key: str | N
         if key:
             raise
         raise AlreadyResolved from None  # captured before, and for another amount
+
+
+def _is_resolved(held: CreditEntry) -> bool:
+    """Whether it was captured or released.
+
+    Raises:
+        UnknownEntry: the ledger has no such hold.
+    """
+    resolved = rows.is_resolved(held.pk, held.key, held.account_id, held.held_delta)
+    if resolved is None:
+        raise UnknownEntry
+    return resolved
 
 
 def _give_back(held: CreditEntry, amount: int) -> tuple[dict[int, int], dict[int, int]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.db.models import Min, Q, Sum
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
-from ..exceptions import InvalidAmount, RefundExceedsCapture
+from ..exceptions import InvalidAmount, RefundExceedsCapture, UnknownEntry
 from ..models import CreditAccount, CreditDraw, CreditEntry, CreditGrant
-from . import budgets
-from .entries import Actor, Note, checked, move_account, move_grants, name_of, new_key, once, post, share_out
+from . import budgets, rows
+from .entries import Actor, Note, checked, name_of, new_key, once, post, share_out
 from .grants import open_grant
 
 
@@ -27,6 +28,7 @@ def refund(
     Raises:
         InvalidAmount: not a whole number above zero, or the entry is no capture.
         RefundExceedsCapture: all refunds together would exceed the capture.
+        UnknownEntry: the ledger has no such capture; its transaction was rolled back, say.
         KeyConflict: the key was used for something else.
     """
     if captured.kind != CreditEntry.Kind.CAPTURE or captured.resolves_id is None:
@@ -39,14 +41,18 @@ def refund(
     note = Note(actor=name_of(actor), reason=reason, request_key=captured.request_key)
 
     def work() -> CreditEntry:
-        move_account(account, posted=amount)
-        before = CreditEntry.objects.filter(refunds=captured).aggregate(sum=Sum("posted_delta"))["sum"] or 0
+        rows.move_account(account.pk, posted=amount)
+        before = _refunded(captured)
         if before + amount > whole:
             raise RefundExceedsCapture(
-                f"{whole} credits were captured and {before} refunded, so {amount} more cannot be. Nothing was changed."
+                _(
+                    "At most %(left)d of the %(whole)d that were charged can still be refunded, not %(amount)d. "
+                    "Nothing was changed."
+                )
+                % {"whole": whole, "left": whole - before, "amount": amount}
             )
         draws = share_out(amount, _room(captured))
-        move_grants(draws)
+        rows.move_grants(draws)
         uses = budgets.give_back(hold, amount)
         left = amount - sum(draws.values())
         if left:
@@ -57,9 +63,24 @@ def refund(
         return entry
 
     def same(entry: CreditEntry) -> bool:
+        _refunded(captured)
         return entry.refunds_id == captured.pk and entry.posted_delta == amount
 
     return once(key, work, same=same)
+
+
+def _refunded(captured: CreditEntry) -> int:
+    """What was given back of a capture so far.
+
+    Raises:
+        UnknownEntry: the ledger has no such capture.
+    """
+    whose = ("pk", "key", "kind", "account_id", "resolves_id", "posted_delta")
+    row = CreditEntry.objects.filter(**{name: getattr(captured, name) for name in whose}).order_by()
+    found = row.annotate(refunded=Sum("refunded_by__posted_delta")).values_list("refunded").first()
+    if found is None:
+        raise UnknownEntry
+    return found[0] or 0
 
 
 def _room(captured: CreditEntry) -> list[tuple[int, int]]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
+import httpcore
 import httpx
 
 from .errors import AccountRefused, AnswerLost, GatewayError, JobNotFound, NotAccepted, error_class, error_words
-from .transport import DeadlineTransport
+from .transport import NEVER_SENT, TRANSPORT_ERRORS, Connection
+from .usage import TagUsage, parse_usage
 from .wire import JobState, clean_url, parse_job, parse_rate_limit, parse_retry_after
 
 if TYPE_CHECKING:
@@ -30,13 +32,10 @@ SIGNED_SECONDS = (60, 604_800)
 _MIN_SECRET = 8
 _NONE: Mapping[str, str] = MappingProxyType({})
 
-# With these not a byte of the request has left: raised while connecting, or while writing the headers down.
-_NEVER_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.UnsupportedProtocol,
-    httpx.LocalProtocolError,
+_USUAL_HEADERS = (
+    (b"Accept", b"application/json"),
+    (b"Accept-Encoding", b"identity"),
+    (b"User-Agent", b"grokvideo-django"),
 )
 
 
@@ -53,8 +52,9 @@ class GatewayClient:
         self.last_rate_limit: RateLimit | None = None
         self._base_url = base_url.strip().rstrip("/")
         self._api_key = api_key.strip()
+        self._has_key = bool(self._api_key) and _header_text(self._api_key) == self._api_key
         self._post_timeout = post_timeout
-        self._kept = _http(read_timeout)
+        self._kept = Connection(read_timeout, connect_seconds=CONNECT_SECONDS)
 
     def create(self, order: VideoOrder) -> Job:
         """Order a video, which costs money; the job returned has an id.
@@ -66,14 +66,17 @@ class GatewayClient:
             "Content-Type": "application/json",
             "Connection": "close",
             "Idempotency-Key": order.idempotency_key,
-            "x-aig-tag": _header_text(order.tag)[:MAX_TAG].strip(),
+            "x-aig-tag": sent_tag(order.tag),
         }
-        with _http(self._post_timeout) as http:
-            answer = self._exchange(http, "POST", "/videos/generations", order=order, headers=headers)
+        fresh = Connection(self._post_timeout, connect_seconds=CONNECT_SECONDS)
+        try:
+            answer = self._exchange(fresh, "POST", "/videos/generations", order=order, headers=headers)
+        finally:
+            fresh.close()
         self._check(answer)
         job = parse_job(answer.payload)
         if not job.id:
-            raise self._error(AnswerLost, answer, "The gateway accepted the video, but its answer has no readable id.")
+            raise self._error(AnswerLost, answer, "The gateway's answer has no readable id.")
         return job
 
     def read(self, job_id: str) -> Job:
@@ -112,6 +115,15 @@ class GatewayClient:
             raise self._error(AnswerLost, answer, "The gateway's balance cannot be read.")
         return answer.payload
 
+    def usage(self, month: str) -> tuple[TagUsage, ...]:
+        """What each tag cost in a month (``YYYY-MM``, UTC). What cannot be read whole is an ``AnswerLost``."""
+        answer = self._exchange(self._kept, "GET", f"/usage/by-tag?month={quote(month, safe='')}")
+        self._check(answer)
+        found = parse_usage(answer.payload, month=month)
+        if found.problem:
+            raise self._error(AnswerLost, answer, f"The gateway's usage cannot be read: {found.problem}.")
+        return found.rows
+
     def close(self) -> None:
         """Close the kept connection."""
         self._kept.close()
@@ -126,51 +138,71 @@ class GatewayClient:
 
     def _exchange(
         self,
-        http: httpx.Client,
+        connection: Connection,
         method: str,
         path: str,
         *,
         order: VideoOrder | None = None,
         headers: Mapping[str, str] = _NONE,
     ) -> _Answer:
-        """Send one request and read what comes, whatever its status."""
-        if _header_text(self._api_key) != self._api_key or not self._api_key:
+        """Send one request and read what comes, whatever its status. ``path`` is quoted."""
+        if not self._has_key:
             raise AccountRefused("The API key is empty, or has characters that cannot be sent.")
-        sent = {"Authorization": f"Bearer {self._api_key}"} | {name: text for name, text in headers.items() if text}
         try:
-            content = json.dumps(order.payload()) if order else None
-            request = http.build_request(method, self._base_url + path, content=content, headers=sent)
+            content = json.dumps(order.payload()).encode() if order else None
+            sent = self._headers(headers, content)
+            url = self._url(path)
         except (httpx.InvalidURL, ValueError) as error:
             raise NotAccepted(f"This cannot be sent to the gateway: {self._redacted(str(error))}") from None
         try:
-            response = http.send(request, stream=True)
-        except _NEVER_SENT as error:
+            with connection.exchange(method, url, sent, content) as response:
+                return self._received(response)
+        except NEVER_SENT as error:
             raise NotAccepted(f"The gateway cannot be reached: {self._reason(error)}") from error
-        except httpx.TransportError as error:
+        except TRANSPORT_ERRORS as error:
             raise AnswerLost(f"The gateway's answer was lost: {self._reason(error)}") from error
-        with closing(response):
-            return self._received(response)
 
-    def _received(self, response: httpx.Response) -> _Answer:
+    @cached_property
+    def _base(self) -> httpx.URL:
+        return httpx.URL(self._base_url)
+
+    def _url(self, path: str) -> httpcore.URL:
+        base = self._base
+        target = base.raw_path.rstrip(b"/") + path.encode("ascii")
+        return httpcore.URL(scheme=base.raw_scheme, host=base.raw_host, port=base.port, target=target)
+
+    def _headers(self, own: Mapping[str, str], content: bytes | None) -> list[tuple[bytes, bytes]]:
+        sent = [
+            (b"Host", self._base.netloc),
+            *_USUAL_HEADERS,
+            (b"Authorization", f"Bearer {self._api_key}".encode("ascii")),
+            *((name.encode("ascii"), text.encode("ascii")) for name, text in own.items() if text),
+        ]
+        if content is not None:
+            sent.append((b"Content-Length", b"%d" % len(content)))
+        return sent
+
+    def _received(self, response: httpcore.Response) -> _Answer:
         now = datetime.now(UTC)
-        rate_limit = parse_rate_limit(response.headers, now=now)
+        headers = _headers_of(response)
+        rate_limit = parse_rate_limit(headers, now=now)
         self.last_rate_limit = rate_limit or self.last_rate_limit
         answer = _Answer(
-            status=response.status_code,
-            retry_after=parse_retry_after(response.headers.get("retry-after"), now=now),
+            status=response.status,
+            retry_after=parse_retry_after(headers.get("retry-after"), now=now),
             rate_limit=rate_limit,
         )
         try:
-            body = _body(response)
-        except (httpx.TransportError, _UnreadableBodyError) as error:
-            if not response.is_success:  # the status alone says what happened
+            body = _body(response, headers.get("content-encoding", "identity"))
+        except (*TRANSPORT_ERRORS, _UnreadableBodyError) as error:
+            if not answer.is_success:  # the status alone says what happened
                 return answer
             raise self._error(AnswerLost, answer, f"The gateway's answer was lost: {self._reason(error)}") from error
         return replace(answer, text=self._redacted(body), payload=self._decoded(body))
 
     def _check(self, answer: _Answer, *, missing: type[GatewayError] | None = None) -> None:
         """Raise what a status other than 2xx means; ``missing`` is what a 404 means here."""
-        if 200 <= answer.status < 300:
+        if answer.is_success:
             return
         kind = missing if missing and answer.status == 404 else error_class(answer.status)
         raise self._error(kind, answer, f"The gateway answered {answer.status} without saying why.")
@@ -192,6 +224,8 @@ class GatewayClient:
         """The JSON of an answer without our key, however it is escaped there; None if it is no JSON."""
         try:
             payload: object = json.loads(body)
+            if self._api_key not in body and "\\" not in body:  # nor can it be there in other words
+                return payload
             written = json.dumps(payload)
             key = json.dumps(self._api_key)[1:-1]
             return json.loads(self._redacted(written, key)) if key in written else payload
@@ -215,27 +249,30 @@ class _Answer:
     payload: object = None
     """Decoded JSON; None if there is none."""
 
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300
+
 
 class _UnreadableBodyError(Exception):
     """Too long, or encoded although nobody asked for it."""
 
 
-def _http(seconds: float) -> httpx.Client:
-    return httpx.Client(
-        transport=DeadlineTransport(),
-        timeout=httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)),
-        headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "grokvideo-django"},
-        follow_redirects=False,
-        trust_env=False,
-    )
+def _headers_of(response: httpcore.Response) -> dict[str, str]:
+    """By name in lower case; what comes twice is put together."""
+    found: dict[str, str] = {}
+    for name, value in response.headers:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
 
 
-def _body(response: httpx.Response) -> str:
+def _body(response: httpcore.Response, encoding: str) -> str:
     """The whole body as text, at most a megabyte of it."""
-    if response.headers.get("content-encoding", "identity").lower() != "identity":
+    if encoding.lower() != "identity":
         raise _UnreadableBodyError("it is encoded")
     body = bytearray()
-    for piece in response.iter_raw():
+    for piece in response.iter_stream():
         body += piece
         if len(body) > MAX_ANSWER_BYTES:
             raise _UnreadableBodyError("it is too long")
@@ -248,6 +285,11 @@ def _segment(text: str) -> str:
         raise JobNotFound
     quoted = quote(text, safe="", errors="replace")
     return quoted.replace(".", "%2E") if set(quoted) == {"."} else quoted
+
+
+def sent_tag(text: str) -> str:
+    """A tag as it is really sent: printable ASCII, at most 64 characters."""
+    return _header_text(text)[:MAX_TAG].strip()
 
 
 def _header_text(text: str) -> str:

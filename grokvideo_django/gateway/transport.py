@@ -1,7 +1,10 @@
-"""An httpx transport whose read time-out is the wall-clock limit of a whole exchange.
+"""A connection to one server, whose time-out is the wall-clock limit of a whole exchange.
 
 Time-outs are per socket operation everywhere below, so a server that drips a byte a second outlives any of them. Here
 each operation gets what is left of the time: connecting, TLS, sending, the headers and the body.
+
+Spoken through httpcore alone. What httpx adds is a third of a read's processor time, and nothing of it is wanted here:
+no redirects, no cookies, no proxies of the environment.
 """
 
 from __future__ import annotations
@@ -9,18 +12,33 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpcore
 import httpx
 
+from .timed import TimedStream
+
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-# Small enough never to be sent in parts: a socket is writable when a third of its buffer (16 kB or more) is free.
-_WRITE_BYTES = 4096
 _KEEPALIVE_SECONDS = 15
+
+# With these not a byte of the request has left: raised while connecting, or while writing the headers down.
+NEVER_SENT = (
+    httpcore.ConnectError,
+    httpcore.ConnectTimeout,
+    httpcore.PoolTimeout,
+    httpcore.UnsupportedProtocol,
+    httpcore.LocalProtocolError,
+)
+TRANSPORT_ERRORS = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.UnsupportedProtocol,
+)
 
 
 @cache
@@ -29,10 +47,14 @@ def ssl_context() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-class DeadlineTransport(httpx.BaseTransport):
-    """One connection, kept while the server allows; for one thread. Raises httpx's transport errors."""
+class Connection:
+    """One connection, kept while the server allows; for one thread. Raises ``TRANSPORT_ERRORS``."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float, *, connect_seconds: float) -> None:
+        """``seconds`` for a whole exchange; opening the connection takes ``connect_seconds`` of them at most."""
+        self._seconds = seconds
+        connecting = min(seconds, connect_seconds)
+        self._timeout = {"connect": connecting, "read": seconds, "write": seconds, "pool": seconds}
         self._clock = _Clock()
         self._pool = httpcore.ConnectionPool(
             ssl_context=ssl_context(),
@@ -41,21 +63,18 @@ class DeadlineTransport(httpx.BaseTransport):
             network_backend=_Backend(self._clock),
         )
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send it and read the headers; the body comes through the answer's stream, under the same deadline."""
-        self._clock.start(request.extensions["timeout"]["read"])
-        url = request.url
-        with _httpx_errors():
-            answer = self._pool.handle_request(
-                httpcore.Request(
-                    method=request.method,
-                    url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-                    headers=request.headers.raw,
-                    content=request.read(),
-                    extensions=request.extensions,
-                )
-            )
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+    @contextmanager
+    def exchange(
+        self, method: str, url: httpcore.URL, headers: Sequence[tuple[bytes, bytes]], content: bytes | None = None
+    ) -> Iterator[httpcore.Response]:
+        """Send a request and read the headers; the body comes through ``iter_stream``, under the same deadline."""
+        self._clock.start(self._seconds)
+        request = httpcore.Request(method, url, headers=headers, content=content, extensions={"timeout": self._timeout})
+        response = self._pool.handle_request(request)
+        try:
+            yield response
+        finally:
+            response.close()
 
     def close(self) -> None:
         """Close the connection."""
@@ -78,18 +97,6 @@ class _Clock:
         return seconds if timeout is None else min(seconds, timeout)
 
 
-class _Body(httpx.SyncByteStream):
-    def __init__(self, answer: httpcore.Response) -> None:
-        self._answer = answer
-
-    def __iter__(self) -> Iterator[bytes]:
-        with _httpx_errors():
-            yield from self._answer.iter_stream()
-
-    def close(self) -> None:
-        self._answer.close()
-
-
 class _Backend(httpcore.SyncBackend):
     def __init__(self, clock: _Clock) -> None:
         self._clock = clock
@@ -103,45 +110,5 @@ class _Backend(httpcore.SyncBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         seconds = self._clock.left(timeout, httpcore.ConnectTimeout)
-        return _Stream(super().connect_tcp(host, port, seconds, local_address, socket_options), self._clock)
-
-
-class _Stream(httpcore.NetworkStream):
-    def __init__(self, stream: httpcore.NetworkStream, clock: _Clock) -> None:
-        self._stream = stream
-        self._clock = clock
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._clock.left(timeout, httpcore.ReadTimeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        for start in range(0, len(buffer), _WRITE_BYTES):
-            seconds = self._clock.left(timeout, httpcore.WriteTimeout)
-            self._stream.write(buffer[start : start + _WRITE_BYTES], seconds)
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        seconds = self._clock.left(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, seconds), self._clock)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-@contextmanager
-def _httpx_errors() -> Iterator[None]:
-    """Raise httpx's error of the same name: the two libraries name theirs alike."""
-    try:
-        yield
-    except (
-        httpcore.TimeoutException,
-        httpcore.NetworkError,
-        httpcore.ProtocolError,
-        httpcore.UnsupportedProtocol,
-    ) as error:
-        same: type[httpx.TransportError] = getattr(httpx, type(error).__name__)
-        raise same(str(error)) from error
+        stream = super().connect_tcp(host, port, seconds, local_address, socket_options)
+        return TimedStream(stream, self._clock.left)

@@ -156,7 +156,8 @@ def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
     """
     if value is None:
         return None
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value.strip()):
+    value = value.strip(" \t")  # no other white space: strip() takes more of it than float() bears
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
         return _bounded(float(value))
     try:
         moment = parsedate_to_datetime(value)

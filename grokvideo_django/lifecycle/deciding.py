@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from django.db import IntegrityError
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
+from .. import pricing
 from ..exceptions import InvalidRequest, InvalidTransition
 from ..models import VideoRequest
-from . import money
-from .transition import Status, move
+from . import expiring, money
+from .transition import Status, because, move
 
 if TYPE_CHECKING:
     from ..credits.entries import Actor
@@ -22,49 +24,63 @@ OUTCOMES: Final[tuple[Outcome, ...]] = ("ask_again", "attach", "release", "charg
 
 
 def resolve(
-    pk: int, outcome: Outcome, *, actor: Actor, reason: str, now: datetime, gateway_job_id: str | None = None
+    pk: int,
+    outcome: Outcome,
+    *,
+    actor: Actor,
+    reason: str,
+    now: datetime,
+    gateway_job_id: str | None = None,
+    afterwards: str = "",
 ) -> None:
     """Resolve a request that is in doubt.
 
     ``ask_again`` reads its job once more; ``attach`` gives it a gateway job id to read; ``release`` gives the credits
-    back; ``charge`` spends them although there is no video.
+    back; ``charge`` spends them although there is no video. ``afterwards`` says what else is done, in the history.
 
     Raises:
         InvalidTransition: it is not in doubt. Nothing was changed.
         InvalidRequest: no reason, no such outcome, or a job id is missing or belongs to another request.
     """
     if not reason.strip():
-        raise InvalidRequest("Say why: the reason is kept with the decision. Nothing was changed.")
+        raise InvalidRequest(_("Say why: the reason is kept with the decision. Nothing was changed."))
     match outcome:
         case "ask_again":
             moved = _ask(pk, actor=actor, reason=reason, now=now, job_id=None)
             if not moved and VideoRequest.objects.filter(pk=pk, status=Status.IN_DOUBT).exists():
                 raise InvalidRequest(
-                    "The gateway never named a job for this request, so it cannot be asked. Nothing was changed; "
-                    "attach a job id from the gateway's dashboard, or release or charge the credits."
+                    _(
+                        "The gateway never named a job for this request, so it cannot be asked. Nothing was changed; "
+                        "attach a job id from the gateway's dashboard, or release or charge the credits."
+                    )
                 )
         case "attach":
             moved = _ask(pk, actor=actor, reason=reason, now=now, job_id=_checked_id(gateway_job_id))
         case "release" | "charge":
-            moved = _end(pk, outcome, actor=actor, reason=reason, now=now)
+            moved = _end(pk, outcome, actor=actor, reason=reason, now=now, afterwards=afterwards)
         case _:
             raise InvalidRequest(f"{outcome!r} is no outcome; choose one of {', '.join(OUTCOMES)}.")
     if not moved:
         raise InvalidTransition(
-            "Only a request that is in doubt can be resolved. Nothing was changed; reload the page."
+            _("Only a request that is in doubt can be resolved. Nothing was changed; reload the page.")
         )
 
 
 def _checked_id(gateway_job_id: str | None) -> str:
     job_id = (gateway_job_id or "").strip()
     if not job_id or len(job_id) > LONGEST_ID or not job_id.isprintable():
-        raise InvalidRequest(f"Give the gateway's job id, of at most {LONGEST_ID} characters. Nothing was changed.")
+        raise InvalidRequest(
+            _("Give the gateway's job id, of at most %(limit)d characters. Nothing was changed.")
+            % {"limit": LONGEST_ID}
+        )
     return job_id
 
 
 def _ask(pk: int, *, actor: Actor, reason: str, now: datetime, job_id: str | None) -> bool:
     """Read the job (again): submitted, due now."""
-    named = {"gateway_job_id": job_id, "submitted_at": now} if job_id else {"submitted_at": now}
+    named: dict[str, Any] = {"submitted_at": now}
+    if job_id:
+        named |= {"gateway_job_id": job_id, **expiring.NOTHING_TO_LOSE}
     guard = Q() if job_id else Q(gateway_job_id__isnull=False)
     try:
         return move(
@@ -72,7 +88,7 @@ def _ask(pk: int, *, actor: Actor, reason: str, now: datetime, job_id: str | Non
             Status.SUBMITTED,
             from_=[Status.IN_DOUBT],
             kind="resolved",
-            message=f"Asked the gateway about it: {reason}",
+            message=f"Asked the gateway about it. {because(reason)}",
             actor=actor,
             data={"gateway_job_id": job_id} if job_id else {},
             guard=guard,
@@ -80,30 +96,32 @@ def _ask(pk: int, *, actor: Actor, reason: str, now: datetime, job_id: str | Non
             lease_token=None,
             error_code="",
             error_message="",
+            failed_reads=0,
             **named,
         )
     except IntegrityError:
-        raise InvalidRequest("This job id belongs to another request. Nothing was changed.") from None
+        raise InvalidRequest(_("This job id belongs to another request. Nothing was changed.")) from None
 
 
-def _end(pk: int, outcome: Outcome, *, actor: Actor, reason: str, now: datetime) -> bool:
-    def settle(row: VideoRequest) -> None:
+def _end(pk: int, outcome: Outcome, *, actor: Actor, reason: str, now: datetime, afterwards: str) -> bool:
+    def settle(row: VideoRequest) -> str:
         if outcome == "charge":
-            money.capture(row, row.quoted_credits or 0, reason=reason, actor=actor)
-        else:
-            money.release(row, reason=reason, actor=actor)
+            charged = money.capture(row, row.quoted_credits or 0, reason=reason, actor=actor)
+            return f"It cost {pricing.counted(charged)}. {because(reason)}"
+        money.release(row, reason=reason, actor=actor)
+        return f"It cost nothing. {because(reason)} {afterwards}".strip()
 
-    words = "Charged by decision" if outcome == "charge" else "Released by decision; it cost nothing"
     return move(
         pk,
         Status.FAILED,
         from_=[Status.IN_DOUBT],
         kind="resolved",
-        message=f"{words}: {reason}",
+        message="Charged by decision." if outcome == "charge" else "Released by decision.",
         actor=actor,
         settle=settle,
         error_code="resolved",
         due_at=None,
         lease_token=None,
         finished_at=now,
+        **expiring.NOTHING_TO_LOSE,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.utils.translation import gettext as _
 
 from .. import conf
 from ..credits import Ceiling
@@ -22,10 +23,18 @@ def check_size(request: VideoRequest, ceilings: Sequence[Ceiling]) -> None:
         budget = ceiling.budget
         longest = budget.max_duration_seconds
         if longest is not None and request.duration_seconds > longest:
-            raise _refusal(budget, f"allows videos of at most {longest} s", "Shorten it")
+            words = _(
+                "The budget “%(budget)s” allows videos of at most %(limit)d s. Nothing was charged. Shorten it, or ask "
+                "someone who may change budgets."
+            )
+            raise _refusal(budget, words, longest)
         largest = budget.max_resolution
         if largest and _lines(request.resolution) > _lines(largest):
-            raise _refusal(budget, f"allows at most {largest}", "Choose a smaller resolution")
+            words = _(
+                "The budget “%(budget)s” allows at most %(limit)s. Nothing was charged. Choose a smaller resolution, "
+                "or ask someone who may change budgets."
+            )
+            raise _refusal(budget, words, largest)
 
 
 def check_running(owner: AbstractBaseUser, ceilings: Sequence[Ceiling]) -> None:
@@ -39,7 +48,11 @@ def check_running(owner: AbstractBaseUser, ceilings: Sequence[Ceiling]) -> None:
     for ceiling in ceilings:
         limit = ceiling.budget.max_running
         if limit is not None and _running(ceiling.budget, owner) > limit:
-            raise _refusal(ceiling.budget, f"allows {limit} at once, and so many are running", "Wait for one to end")
+            words = _(
+                "The budget “%(budget)s” allows %(limit)d at once, and so many are running. Nothing was charged. Wait "
+                "for one to end, or ask someone who may change budgets."
+            )
+            raise _refusal(ceiling.budget, words, limit)
 
 
 def _running(budget: Budget, owner: AbstractBaseUser) -> int:
@@ -63,8 +76,5 @@ def _lines(resolution: str) -> int:
     return int(resolution.removesuffix("p"))
 
 
-def _refusal(budget: Budget, allows: str, mend: str) -> BudgetExceeded:
-    return BudgetExceeded(
-        f"The budget “{budget}” {allows}. Nothing was charged. {mend}, or ask someone who may change budgets.",
-        budget=budget,
-    )
+def _refusal(budget: Budget, words: str, limit: object) -> BudgetExceeded:
+    return BudgetExceeded(words % {"budget": budget, "limit": limit}, budget=budget)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from .. import credits, pricing
-from ..models import CreditEntry, VideoRequest
+from .. import credits, pricing, transactions
+from ..models import CreditEntry, VideoRequest, VideoRequestEvent
 from . import limits
-from .transition import alert
+from .transition import alert, because, record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from ..credits.entries import Actor
 
 
+HOLD_PREFIX: Final = "hold:"
+"""Before a request's key: the ledger's key of its hold."""
+
+
 def hold_key(request: VideoRequest) -> str:
     """The ledger's key of a request's hold: a request is held for once in its life."""
-    return f"hold:{request.key}"
+    return f"{HOLD_PREFIX}{request.key}"
 
 
 def hold(
@@ -84,8 +88,50 @@ def end_without_video(request: VideoRequest, outcome: str, *, reason: str) -> st
     if not amount:
         release(request, reason=reason)
     elif charged := capture(request, amount, reason=f"{reason} This site charges for that."):
-        return f"It cost {charged} credits: this site charges for what is {outcome}."
+        return f"It cost {pricing.counted(charged)}: this site charges for what is {outcome}."
     return "It cost nothing."
+
+
+def in_words(request: VideoRequest, amount: int) -> str:
+    """What a video that is stored costs, and why."""
+    words = f"It cost {amount} of the {request.quoted_credits or 0} credits that were held"
+    seconds = seconds_of_delivered(request)
+    if amount < (request.quoted_credits or 0) and seconds < request.duration_seconds:
+        words = f"{words}: it is {seconds} s long, and {request.duration_seconds} s were asked for"
+    return f"{words}. It was too late to cancel it." if request.cancel_refused_at is not None else f"{words}."
+
+
+def seconds_of_delivered(request: VideoRequest) -> int:
+    """The seconds to charge for."""
+    return pricing.delivered_seconds(
+        reported=request.reported_seconds, measured=request.delivered_seconds, asked=request.duration_seconds
+    )
+
+
+def captured_for(request: VideoRequest) -> CreditEntry | None:
+    """The entry by which a request was charged. What else the site captured for it is the site's own business."""
+    entries = CreditEntry.objects.filter(resolves__key=hold_key(request), kind=CreditEntry.Kind.CAPTURE)
+    return entries.filter(posted_delta__lt=0).select_related("account").first()
+
+
+def refund(
+    request: VideoRequest, captured: CreditEntry, amount: int, *, key: str, reason: str, actor: Actor
+) -> CreditEntry:
+    """Give back what was captured for a request, or a part of it, and say so in its history; once a key.
+
+    Raises:
+        CreditError: as ``credits.refund``; nothing was changed.
+    """
+
+    def work() -> CreditEntry:
+        entry = credits.refund(captured, amount, key=key, reason=reason, actor=actor)
+        told = {"kind": "refunded", "data__entry": entry.pk}
+        if not VideoRequestEvent.objects.filter(request=request, **told).exists():
+            words = f"Refunded: {pricing.counted(entry.posted_delta)}. {because(reason)}".strip()
+            record(request.pk, "refunded", message=words, actor=actor, data={"entry": entry.pk})
+        return entry
+
+    return transactions.run(work)
 
 
 def price_of_delivered(request: VideoRequest) -> int:
@@ -94,8 +140,6 @@ def price_of_delivered(request: VideoRequest) -> int:
         quoted=request.quoted_credits or 0,
         model=request.model,
         resolution=request.resolution,
-        seconds=pricing.delivered_seconds(
-            reported=request.reported_seconds, measured=request.delivered_seconds, asked=request.duration_seconds
-        ),
+        seconds=seconds_of_delivered(request),
         has_image=request.has_image,
     )

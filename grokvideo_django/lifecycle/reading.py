@@ -6,19 +6,25 @@ import uuid
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 
-from .. import transactions
+from .. import conf, signals, transactions
 from ..models import VideoRequest, VideoRequestEvent
-from . import money
+from . import expiring, money
 from .starting import RING_AGAIN_SECONDS
 from .submitting import Lease
 from .transition import Status, alert, move
 
 READABLE: Final = (Status.SUBMITTED, Status.IN_DOUBT)
+UNKNOWN_HERE: Final = "unknown job"
+"""In ``gateway_status``: the last read was a 404, so the next one is another of them in a row."""
+LONGEST_WAIT_SECONDS: Final = 3600.0
+"""Nobody waits longer for the next look at a row, whatever the gateway, or a clock that was wrong, has said."""
+LONGEST_WAIT_IN_DOUBT_SECONDS: Final = 12 * 3600.0
+"""But in doubt it is asked about ever more slowly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +55,26 @@ def renew(token: uuid.UUID, *, until: datetime) -> int:
 
 
 def look_again(
-    token: uuid.UUID, pks: Iterable[int], *, due_at: datetime | None, gateway_status: str | None = None
+    token: uuid.UUID,
+    pks: Iterable[int],
+    *,
+    due_at: datetime | None,
+    gateway_status: str | None = None,
+    seen_at: datetime | None = None,
+    failures: int | None = None,
 ) -> int:
-    """Nothing new about these rows: read them again then. One query; ``None`` stops reading for good."""
+    """Nothing new about these rows: read them again then. One query.
+
+    ``due_at`` None stops reading for good; ``seen_at``: they were seen unfinished then, so they are younger than that;
+    ``failures``: so often in a row it could not be read now.
+    """
     rows = VideoRequest.objects.filter(pk__in=list(pks), lease_token=token, status__in=READABLE)
-    words = {} if gateway_status is None else {"gateway_status": gateway_status[:64]}
-    return transactions.update(rows, due_at=due_at, lease_token=None, reads=F("reads") + 1, **words)
+    learned: dict[str, Any] = {} if gateway_status is None else {"gateway_status": gateway_status[:64]}
+    if seen_at is not None:
+        learned |= {"last_read_at": seen_at, "failed_reads": 0}
+    if failures is not None:
+        learned["failed_reads"] = failures
+    return transactions.update(rows, due_at=due_at, lease_token=None, reads=F("reads") + 1, **learned)
 
 
 def rendered(token: uuid.UUID, found: Sequence[Rendered]) -> list[int]:
@@ -84,6 +104,7 @@ def rendered(token: uuid.UUID, found: Sequence[Rendered]) -> list[int]:
                 media_refusals=0,
                 result_url=urls,
                 cancel_refused_at=refused_at,
+                **expiring.begins(now),
                 **lengths,
             ):
                 matched = VideoRequest.objects.filter(pk__in=pks, lease_token=token, status=Status.RENDERED)
@@ -92,6 +113,9 @@ def rendered(token: uuid.UUID, found: Sequence[Rendered]) -> list[int]:
                 moved += new
                 VideoRequestEvent.objects.bulk_create(
                     _rendered_event(pk, status, too_late=asked_at is not None) for pk, asked_at in new.items()
+                )
+                signals.send_all_after_commit(
+                    signals.request_status_changed, VideoRequest, (_rendered_change(pk, status) for pk in new)
                 )
         return moved
 
@@ -111,6 +135,10 @@ def _rendered_event(pk: int, status: str, *, too_late: bool) -> VideoRequestEven
     )
 
 
+def _rendered_change(pk: int, status: str) -> dict[str, Any]:
+    return {"pk": pk, "from_status": str(status), "to_status": str(Status.RENDERED), "kind": "rendered"}
+
+
 def ended_without_video(lease: Lease, *, code: str, message: str, outcome: str = "failed") -> bool:
     """The gateway says that there will be no video: failed; released, or charged by the site's policy."""
     return move(
@@ -126,6 +154,7 @@ def ended_without_video(lease: Lease, *, code: str, message: str, outcome: str =
         due_at=None,
         lease_token=None,
         finished_at=timezone.now(),
+        **expiring.NOTHING_TO_LOSE,
     )
 
 
@@ -143,6 +172,7 @@ def canceled(lease: Lease, *, asked: bool) -> bool:
         due_at=None,
         lease_token=None,
         finished_at=timezone.now(),
+        **expiring.NOTHING_TO_LOSE,
     )
 
 
@@ -204,6 +234,22 @@ def ring_again(pks: Collection[int], *, now: datetime, due_at: datetime) -> int:
     waiting = Q(status__in=[Status.QUEUED, Status.RENDERED, Status.SUCCEEDED])
     rows = VideoRequest.objects.filter(waiting, pk__in=pks, due_at__lte=now)
     return transactions.update(rows, due_at=due_at, lease_token=None)
+
+
+def bring_back(now: datetime) -> int:
+    """Rows that wait for longer than anything here waits: a clock was wrong when that was written.
+
+    ``now`` is the database's, or a worker whose own clock is wrong would bring back everybody's.
+    """
+    longest_lease = max(conf.current().FETCH_SECONDS, conf.current().POST_TIMEOUT)
+    latest = now + timedelta(seconds=max(LONGEST_WAIT_SECONDS, 2 * longest_lease))
+    latest_in_doubt = now + timedelta(seconds=LONGEST_WAIT_IN_DOUBT_SECONDS)
+    far = VideoRequest.objects.filter(due_at__gt=latest)
+    if not far.exists():
+        return 0
+    in_doubt = far.filter(status=Status.IN_DOUBT, due_at__gt=latest_in_doubt).exclude(expiring.UNDELIVERED)
+    moved = transactions.update(in_doubt, due_at=latest_in_doubt)
+    return moved + transactions.update(far.exclude(status=Status.IN_DOUBT), due_at=latest)
 
 
 def wait_on(pk: int, *, now: datetime, due_at: datetime) -> int:

@@ -9,13 +9,14 @@ from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
-from .. import conf, credits
+from .. import conf, credits, pricing
 from ..credits.entries import Actor
 from ..exceptions import InvalidTransition
 from ..models import VideoRequest
 from . import money
-from .transition import Status, move
+from .transition import Status, because, move
 
 RING_AGAIN_SECONDS = 15.0
 """A queued or rendered row that nobody took by then gets its doorbell rung again."""
@@ -42,24 +43,24 @@ def start(request: VideoRequest, terms: Terms, *, now: datetime) -> bool:
         InsufficientCredits: nothing was changed.
         BudgetExceeded: nothing was changed.
     """
-    message = f"Started for {terms.quoted} credits."
+    message = f"Started for {pricing.counted(terms.quoted)}."
     return _queue(request, Status.DRAFT, terms, guard=_as_quoted(request, terms), message=message, now=now)
 
 
 def approve(request: VideoRequest, terms: Terms, *, reason: str, now: datetime) -> bool:
-    """Hold the quote of a request that waited for approval, and queue it. False: it does not wait any more.
+    """Hold the quote of a request that waited for approval, and queue it. False: it waits no more, or was changed.
 
     Raises:
         InsufficientCredits: nothing was changed.
         BudgetExceeded: nothing was changed.
     """
-    message = " ".join(filter(None, [f"Approved for {terms.quoted} credits.", reason]))
-    return _queue(request, Status.AWAITING_APPROVAL, terms, guard=Q(), message=message, now=now)
+    message = f"Approved for {pricing.counted(terms.quoted)}. {because(reason)}".strip()
+    return _queue(request, Status.AWAITING_APPROVAL, terms, guard=_as_quoted(request, terms), message=message, now=now)
 
 
 def _queue(request: VideoRequest, from_: str, terms: Terms, *, guard: Q, message: str, now: datetime) -> bool:
     if terms.exceed_reason:
-        message = f"{message} It may exceed its budgets: {terms.exceed_reason}"
+        message = f"{message} It may exceed its budgets. {because(terms.exceed_reason)}"
     return move(
         request.pk,
         Status.QUEUED,
@@ -95,9 +96,10 @@ def _as_quoted(request: VideoRequest, terms: Terms) -> Q:
 
 def ask_for_approval(request: VideoRequest, terms: Terms, *, limit: int) -> bool:
     """Above its owner's limit: it waits for somebody who may approve it, and holds nothing yet."""
-    message = f"It costs {terms.quoted} credits, more than {limit}: it waits for approval. Nothing is held yet."
+    price = pricing.counted(terms.quoted)
+    message = f"It costs {price}, more than {limit}: it waits for approval. Nothing is held yet."
     if terms.exceed_reason:
-        message = f"{message} It should exceed its budgets: {terms.exceed_reason}"
+        message = f"{message} It should exceed its budgets. {because(terms.exceed_reason)}"
     return move(
         request.pk,
         Status.AWAITING_APPROVAL,
@@ -118,7 +120,7 @@ def decline(pk: int, *, actor: Actor, reason: str, now: datetime) -> bool:
         Status.CANCELED,
         from_=[Status.AWAITING_APPROVAL],
         kind="declined",
-        message=" ".join(filter(None, ["Declined. It cost nothing.", reason])),
+        message=f"Declined. It cost nothing. {because(reason)}".strip(),
         actor=actor,
         charged_credits=0,
         finished_at=now,
@@ -185,13 +187,13 @@ def _ask_gateway(pk: int, status: str, *, now: datetime, actor: Actor, **values:
 def _why_not_canceled(status: str | None) -> str:
     match status:
         case None:
-            return "This request does not exist any more. Nothing was changed."
+            return _("This request does not exist any more. Nothing was changed.")
         case Status.RENDERED:
-            return "The video is finished and being downloaded, so it can no longer be canceled. It will be charged."
+            return _("The video is finished and being downloaded, so it can no longer be canceled. It will be charged.")
         case Status.IN_DOUBT:
-            return (
+            return _(
                 "Nobody knows yet what became of this request, so it cannot be canceled. Its credits stay held; "
                 "a site manager can resolve it."
             )
         case _:
-            return "This request has already ended. Nothing was changed."
+            return _("This request has already ended. Nothing was changed.")

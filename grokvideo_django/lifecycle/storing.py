@@ -12,9 +12,9 @@ from typing import Any, Final
 from django.db.models import F, Q
 from django.utils import timezone
 
-from .. import conf, transactions
+from .. import conf, pricing, signals, transactions
 from ..models import PlannedFile, VideoRequest
-from . import money
+from . import expiring, money
 from .submitting import Lease
 from .transition import Status, alert, move
 
@@ -26,6 +26,7 @@ MEDIA_RETRY_SECONDS: Final = 20
 ATTACH_TRIES: Final = 5
 GIVE_UP_AFTER: Final = timedelta(days=6)
 """The gateway deletes a file 7 days after the job: one day is left for a person."""
+LOOK_AGAIN: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ def succeed(lease: Lease, stored: Stored) -> bool:
         Status.SUCCEEDED,
         from_=[Status.RENDERED],
         kind="succeeded",
-        message=f"Stored. It cost {amount} of the {request.quoted_credits or 0} credits that were held.",
+        message=f"Stored. {money.in_words(request, amount)}",
         data=_differences(request, stored),
         guard=lease.held,
         settle=lambda row: _captured(row, amount, lease, stored),
@@ -123,11 +124,13 @@ def succeed(lease: Lease, stored: Stored) -> bool:
         due_at=now if request.target_content_type_id else None,
         lease_token=None,
         finished_at=now,
+        **expiring.NOTHING_TO_LOSE,
     )
 
 
 def _captured(row: VideoRequest, amount: int, lease: Lease, stored: Stored) -> None:
-    money.capture(row, amount, reason=f"Video of {stored.seconds:.1f} s.")
+    row.charged_credits = money.capture(row, amount, reason=f"Video of {stored.seconds:.1f} s.")
+    signals.send_after_commit(signals.video_ready, VideoRequest, request=row)
     forget_plan(lease, [name for name in (stored.video, stored.poster) if name])
 
 
@@ -184,23 +187,56 @@ def media_refused(lease: Lease, *, message: str, now: datetime) -> bool:
     return again or doubt(lease, code="media", message=message)
 
 
-def doubt(lease: Lease, *, code: str, message: str) -> bool:
-    """It is finished there and cannot be stored here: the hold stays, a person must decide."""
+def doubt(lease: Lease, *, code: str, message: str, warns: bool = False) -> bool:
+    """It is finished there and cannot be stored here: the hold stays, a person must decide, or in time the policy.
+
+    ``warns``: the message says already that the gateway deletes the file soon.
+    """
+    warned = {"file_warn_at": None} if warns else {}
+    until = " or the gateway has deleted it" if pricing.has_policy("undelivered") else ""
     moved = move(
         lease.pk,
         Status.IN_DOUBT,
         from_=[Status.RENDERED],
         kind="in_doubt",
-        message=f"{message} Its credits stay held until a person says what to do.",
+        message=f"{message} Its credits stay held until a person says what to do{until}.",
         guard=lease.held,
         error_code=code,
         error_message=message,
-        due_at=None,
+        due_at=expiring.DELETED_AT,
         lease_token=None,
+        **warned,
     )
     if moved:
         alert("Request %s is in doubt: %s", lease.pk, message)
     return moved
+
+
+def undelivered(pk: int, now: datetime) -> bool:
+    """The gateway has deleted what could not be stored here: failed, and paid for as the site's policy says.
+
+    Without such a policy it stays in doubt until a person decides, and is looked at once a day.
+    """
+    due, gone = expiring.UNDELIVERED & Q(due_at__lte=now), expiring.deleted(now)
+    rows = VideoRequest.objects.filter(due, pk=pk)
+    if transactions.update(rows.exclude(gone), due_at=expiring.DELETED_AT):
+        return False
+    if not pricing.has_policy("undelivered"):
+        transactions.update(rows, due_at=now + LOOK_AGAIN)
+        return False
+    return move(
+        pk,
+        Status.FAILED,
+        from_=[Status.IN_DOUBT],
+        kind="undelivered",
+        message="The video was made, but could not be stored here, and the gateway has deleted it by now.",
+        guard=due & gone,
+        settle=lambda row: money.end_without_video(row, "undelivered", reason="The video could not be delivered."),
+        due_at=None,
+        lease_token=None,
+        finished_at=now,
+        **expiring.NOTHING_TO_LOSE,
+    )
 
 
 def new_url(lease: Lease, url: str) -> bool:

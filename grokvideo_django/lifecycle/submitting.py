@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from django.db import IntegrityError
 from django.db.models import F, Q
@@ -32,11 +32,7 @@ class Lease:
         return Q(lease_token=self.token)
 
 
-def _free() -> dict[str, Any]:
-    return {"lease_token": None}
-
-
-def claim(pk: int, now: datetime) -> Lease | None:
+def claim(pk: int, now: datetime, *, tag: str = "") -> Lease | None:
     """Take a queued row for its submission, committed before the POST. None: another has it, or it is not queued."""
     lease = Lease(pk=pk, token=uuid.uuid4())
     seconds = conf.current().POST_TIMEOUT + LEASE_MARGIN_SECONDS
@@ -49,6 +45,8 @@ def claim(pk: int, now: datetime) -> Lease | None:
         lease_token=lease.token,
         due_at=now + timedelta(seconds=seconds),
         submit_attempts=F("submit_attempts") + 1,
+        sent_at=now,
+        tag=tag,
     )
     return lease if claimed else None
 
@@ -81,7 +79,7 @@ def accepted(pk: int, job_id: str, *, now: datetime, first_read_at: datetime, ac
             error_code="job_id",
             error_message=message,
             due_at=None,
-            **_free(),
+            lease_token=None,
         )
         alert("The gateway gave request %s the job id %s, which belongs to another request.", pk, job_id)
         return False
@@ -103,7 +101,7 @@ def _save_id(pk: int, job_id: str, *, now: datetime, first_read_at: datetime, ac
         due_at=first_read_at,
         error_code="",
         error_message="",
-        **_free(),
+        lease_token=None,
     )
 
 
@@ -145,7 +143,7 @@ def not_accepted(lease: Lease, *, message: str, due_at: datetime, kind: str = "n
         message=message,
         guard=lease.held & Q(cancel_requested_at__isnull=True),
         due_at=due_at,
-        **_free(),
+        lease_token=None,
     ) or move(
         lease.pk,
         Status.CANCELED,
@@ -156,7 +154,7 @@ def not_accepted(lease: Lease, *, message: str, due_at: datetime, kind: str = "n
         settle=lambda row: money.release(row, reason="Canceled before the gateway accepted it."),
         due_at=None,
         finished_at=timezone.now(),
-        **_free(),
+        lease_token=None,
     )
 
 
@@ -181,7 +179,7 @@ def server_fault(lease: Lease, *, message: str, due_at: datetime) -> bool:
         guard=lease.held & Q(server_faults__lt=limit, cancel_requested_at__isnull=True),
         server_faults=F("server_faults") + 1,
         due_at=due_at,
-        **_free(),
+        lease_token=None,
     )
     return again or doubt(lease, code="500", message=f"The gateway had a fault of its own. It says: {message}")
 
@@ -200,7 +198,7 @@ def refused(lease: Lease, *, code: str, message: str) -> bool:
         error_message=message,
         due_at=None,
         finished_at=timezone.now(),
-        **_free(),
+        lease_token=None,
     )
 
 
@@ -216,7 +214,7 @@ def doubt(lease: Lease, *, code: str, message: str) -> bool:
         error_code=code,
         error_message=message,
         due_at=None,
-        **_free(),
+        lease_token=None,
     )
     if moved:
         alert("Request %s is in doubt: %s", lease.pk, message)
@@ -236,7 +234,7 @@ def unsendable(pk: int, *, code: str, message: str) -> bool:
         error_message=message,
         due_at=None,
         finished_at=timezone.now(),
-        **_free(),
+        lease_token=None,
     )
 
 
@@ -253,7 +251,7 @@ def abandoned(pk: int, now: datetime) -> bool:
         error_code="worker_died",
         error_message=message,
         due_at=None,
-        **_free(),
+        lease_token=None,
     )
     if moved:
         alert("Request %s is in doubt: %s", pk, message)
@@ -275,5 +273,5 @@ def too_old(pk: int, now: datetime) -> bool:
         error_message=message,
         due_at=None,
         finished_at=now,
-        **_free(),
+        lease_token=None,
     )

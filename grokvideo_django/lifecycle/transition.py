@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
-from .. import transactions
+from .. import signals, transactions
 from ..credits.entries import Actor, name_of
 from ..models import VideoRequest, VideoRequestEvent
 
@@ -53,6 +53,9 @@ def move(
                 more = settle(VideoRequest.objects.get(pk=pk)) if settle is not None else None
                 words = f"{message} {more}" if more else message
                 record(pk, kind, message=words, actor=actor, data=data, from_=status, to=to or status)
+                if to not in {None, status}:
+                    changed = {"pk": pk, "from_status": str(status), "to_status": str(to), "kind": kind}
+                    signals.send_after_commit(signals.request_status_changed, VideoRequest, **changed)
                 return True
         return False
 
@@ -79,6 +82,14 @@ def record(
         actor=name_of(actor),
         data=dict(data or {}),
     )
+
+
+def because(reason: str) -> str:
+    """A person's reason as a sentence of its own, for the end of a message; empty for none."""
+    reason = reason.strip()
+    if not reason:
+        return ""
+    return f"Reason: “{reason}”" if reason[-1] in ".!?…" else f"Reason: “{reason}”."
 
 
 def alert(message: str, *arguments: object) -> None:

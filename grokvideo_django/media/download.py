@@ -19,7 +19,6 @@ nothing and does not log URLs, which may be signed.
 from __future__ import annotations
 
 import hashlib
-import re
 import socket
 import threading
 import time
@@ -28,13 +27,14 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import httpcore
 
 from ..exceptions import MediaExpired, MediaForbidden, MediaRefused, MediaUnavailable
+from ..gateway.timed import TimedStream
 from ..gateway.transport import ssl_context as usual_authorities
+from ..gateway.wire import parse_retry_after
 from .addresses import (
     Policy,
     Target,
@@ -115,32 +115,6 @@ class _Deadline:
         return left if at_most is None else min(left, at_most)
 
 
-class _TimedStream(httpcore.NetworkStream):
-    """A connection whose waits all end at the deadline."""
-
-    def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
-        self._stream = stream
-        self._deadline = deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._deadline.left(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._deadline.left(timeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        stream = self._stream.start_tls(ssl_context, server_hostname, self._deadline.left(timeout))
-        return _TimedStream(stream, self._deadline)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
 class _PinnedBackend(httpcore.NetworkBackend):
     """Connects to the given addresses only, whatever host is asked for; the first that answers serves."""
 
@@ -165,7 +139,7 @@ class _PinnedBackend(httpcore.NetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
             else:
-                return _TimedStream(stream, self._deadline)
+                return TimedStream(stream, lambda at_most, _error: self._deadline.left(at_most))
         raise failure
 
 
@@ -257,14 +231,8 @@ def _raise_for_status(response: httpcore.Response) -> None:
 
 def retry_after_seconds(value: str, *, now: datetime) -> float | None:
     """Seconds that a ``Retry-After`` header (a number or an HTTP date) asks for, at most an hour; None without one."""
-    if re.fullmatch(r"[0-9]{1,9}", value.strip()):
-        seconds = float(value)
-    else:
-        try:
-            seconds = (parsedate_to_datetime(value) - now).total_seconds()
-        except (TypeError, ValueError, OverflowError):  # TypeError: a date with no time zone
-            return None
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
+    seconds = parse_retry_after(value, now=now)
+    return None if seconds is None else min(seconds, MAX_RETRY_AFTER_SECONDS)
 
 
 def _content_length(response: httpcore.Response) -> int | None:

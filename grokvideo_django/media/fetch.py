@@ -74,8 +74,11 @@ def fetch(pk: int, *, new_client: Callable[[], GatewayClient], gate: RateGate) -
 def _again(request: VideoRequest, lease: Lease, error: Exception) -> None:
     now = timezone.now()
     words = str(error) if isinstance(error, MediaUnavailable) else f"The video could not be stored: {error!r}"
+    if request.file_expires_at is not None and now >= request.file_expires_at:
+        storing.doubt(lease, code="not_stored", message=f"{words} The gateway has deleted it by now.", warns=True)
+        return
     if request.rendered_at is not None and now - request.rendered_at > storing.GIVE_UP_AFTER:
-        storing.doubt(lease, code="not_stored", message=f"{words} The gateway deletes it within a day.")
+        storing.doubt(lease, code="not_stored", message=f"{words} The gateway deletes it within a day.", warns=True)
         return
     pause = getattr(error, "retry_after", None) or schedule.growing(request.fetch_attempts)
     storing.fetch_again(lease, message=words, due_at=now + timedelta(seconds=pause))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from urllib.parse import urljoin, urlsplit
 
-from django.apps import apps
 from django.core import signing
 from django.urls import NoReverseMatch, reverse
 
 from .. import conf
 from ..exceptions import MediaError
 from ..models import VideoRequest
+from ..validation import is_signed
 
 SALT = "grokvideo.media"
 
@@ -32,13 +32,13 @@ def key_of(text: str) -> str:
 def permanent_url(request: VideoRequest) -> str:
     """The stored video's address: the storage's if it never expires, else the media view's.
 
-    Absolute if the site says how (SITE_URL, or django.contrib.sites).
+    Always absolute: nobody could save an object again whose URL field holds a path.
 
     Raises:
-        MediaError: the storage's addresses expire and the media view is not installed.
+        MediaError: its storage's addresses expire and the media view is missing, or the site does not say where it is.
     """
     url = _storage_url(request)
-    if url is None or urlsplit(url).query:  # a query is a signature, and signatures expire
+    if url is None or is_signed(url):
         try:
             url = reverse("grokvideo:media", args=[token(request)])
         except NoReverseMatch as error:
@@ -46,7 +46,13 @@ def permanent_url(request: VideoRequest) -> str:
                 "The storage gives no permanent address. Add path('grokvideo/', include('grokvideo_django.urls')) "
                 "to the site's URLs, so that the media view can serve the video."
             ) from error
-    return urljoin(site_url(), url)
+    address = urljoin(conf.site_url(), url)
+    if not urlsplit(address).netloc:
+        raise MediaError(
+            'The video has no absolute address. Set GROKVIDEO["SITE_URL"] to where the site is, or install '
+            "django.contrib.sites."
+        )
+    return address
 
 
 def _storage_url(request: VideoRequest) -> str | None:
@@ -54,15 +60,3 @@ def _storage_url(request: VideoRequest) -> str | None:
         return request.video.url
     except (NotImplementedError, ValueError):  # the storage is not on the web, or MEDIA_URL is not set
         return None
-
-
-def site_url() -> str:
-    """``https://www.example.com/``, or empty if the site does not say."""
-    configured = conf.current().SITE_URL
-    if configured:
-        return configured.rstrip("/") + "/"
-    if apps.is_installed("django.contrib.sites"):
-        from django.contrib.sites.models import Site  # noqa: PLC0415 - importable only where it is installed
-
-        return f"https://{Site.objects.get_current().domain}/"
-    return ""

@@ -26,11 +26,19 @@ TRY_AGAIN_AFTER: Final = timedelta(hours=1)
 
 
 def sweep(now: datetime) -> int:
-    """Delete the files of dead leases; returns how many plans ended. A bounded bite at a time."""
+    """Delete the files of dead leases; returns how many plans ended. A bounded bite at a time.
+
+    Not before a plan expires: until then its worker may come back, stopped for a while, and write the file. Then its
+    job's time is over.
+    """
     alive = VideoRequest.objects.filter(lease_token__isnull=False, due_at__gt=now).values("lease_token")
     ours = ~Q(place=PlannedFile.Place.TEMPORARY) | Q(host=socket.gethostname())
     forgotten = Q(expires_at__lt=now - OTHER_HOST_AFTER)
-    dead = PlannedFile.objects.filter(ours | forgotten).exclude(lease_token__in=alive).order_by("expires_at", "pk")
+    dead = (
+        PlannedFile.objects.filter(ours | forgotten, expires_at__lt=now)
+        .exclude(lease_token__in=alive)
+        .order_by("expires_at", "pk")
+    )
     plans = list(dead[:BITE])
     if plans:
         storing.end_dead_leases({plan.lease_token for plan in plans}, now)

@@ -2,10 +2,11 @@
 
 from .allowances import Allowance
 from .budgets import Budget, BudgetCounter, BudgetUse
+from .events import VideoRequestEvent
 from .files import PlannedFile
 from .gateway import GatewayState
 from .ledger import CreditAccount, CreditDraw, CreditEntry, CreditGrant
-from .requests import VideoRequest, VideoRequestEvent
+from .requests import VideoRequest
 
 __all__ = [
     "Allowance",

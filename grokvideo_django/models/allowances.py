@@ -13,6 +13,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from .deleting import cascade
+
 
 class Allowance(models.Model):
     """A recurring grant to a user, or to each member of a group. What is left expires with its period."""
@@ -26,9 +28,9 @@ class Allowance(models.Model):
 
     name = models.CharField(_("name"), max_length=100)
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, verbose_name=_("user"), related_name="+", null=True, blank=True
+        settings.AUTH_USER_MODEL, cascade, verbose_name=_("user"), related_name="+", null=True, blank=True
     )
-    group = models.ForeignKey(Group, models.CASCADE, verbose_name=_("group"), related_name="+", null=True, blank=True)
+    group = models.ForeignKey(Group, cascade, verbose_name=_("group"), related_name="+", null=True, blank=True)
     amount = models.PositiveBigIntegerField(_("credits"))
     period = models.CharField(_("period"), max_length=8, choices=Period, default=Period.MONTH)
     carry_over_percent = models.PositiveSmallIntegerField(
@@ -71,8 +73,11 @@ class Allowance(models.Model):
         super().save(*args, **kwargs)
 
     def clean(self) -> None:
-        """Either a user or a group."""
+        """Either a user or a group, and something to give. Said of a field, so that no constraint says it again."""
+        problems = {}
         if (self.user_id is None) == (self.group_id is None):
-            raise ValidationError(_("Choose either a user or a group."))
-        if not self.amount:
-            raise ValidationError({"amount": _("An allowance gives at least one credit.")})
+            problems["user"] = _("Choose either a user or a group.")
+        if self.amount == 0:
+            problems["amount"] = _("An allowance gives at least one credit.")
+        if problems:
+            raise ValidationError(problems)

@@ -10,7 +10,8 @@ from django.utils.translation import gettext_lazy as _
 class PlannedFile(models.Model):
     """A name that a worker is about to write to, committed before the first byte.
 
-    The row goes when something refers to the file; the sweep deletes the files of rows whose lease is dead.
+    The row goes when something refers to the file; the sweep deletes the files of rows that have expired and whose
+    lease is dead.
     """
 
     class Place(models.TextChoices):

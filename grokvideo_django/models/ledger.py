@@ -34,14 +34,23 @@ class CreditAccountManager(models.Manager["CreditAccount"]):
     def for_user(self, user: AbstractBaseUser) -> CreditAccount:
         """The user's account, opened empty if there is none.
 
+        One that a deleted user with the same key has left is the user's again: the key says who somebody is.
+
         Raises:
-            CreditError: the user is not saved yet.
+            CreditError: the user is not saved yet, or the database takes another user's key for this one.
         """
         if user.pk is None:
             raise CreditError("An account needs a saved user. Nothing was changed; save the user first.")
-        account, _created = self.get_or_create(
-            user_key=str(user.pk), defaults={"user_id": user.pk, "user_name": user.get_username()[:255]}
-        )
+        key, name = str(user.pk), user.get_username()[:255]
+        account, _created = self.get_or_create(user_key=key, defaults={"user_id": user.pk, "user_name": name})
+        if account.user_key != key:
+            raise CreditError(
+                f"The database takes the users' keys {account.user_key!r} and {key!r} for the same, so only one of "
+                "them can have an account. Nothing was changed."
+            )
+        if account.user_id is None and type(user)._base_manager.filter(pk=user.pk).exists():  # not a stale instance
+            self.filter(pk=account.pk, user=None).update(user_id=user.pk, user_name=name)
+            account.refresh_from_db()
         return account
 
 
@@ -200,7 +209,8 @@ class CreditEntry(AppendOnly):
         verbose_name = _("credit entry")
         verbose_name_plural = _("credit entries")
         ordering = ("-pk",)
-        indexes = (models.Index(fields=["account", "created_at"], name="grokvideo_entry_account"),)
+        # In the order of the statement: its newest lines are found without looking at those of others.
+        indexes = (models.Index(fields=["account", "id"], name="grokvideo_entry_statement"),)
 
     def __str__(self) -> str:
         """What it did, by how much."""

@@ -6,7 +6,6 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.core.files.storage import Storage, storages
@@ -18,10 +17,11 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import conf
 from ..exceptions import InvalidTransition
+from . import choices
+from .querying import UNDELETABLE_MESSAGE, VideoRequestQuerySet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
 MIN_DURATION_SECONDS = 1
 MAX_DURATION_SECONDS = 15  # https://docs.x.ai: 1 to 15 s
@@ -42,42 +42,6 @@ def result_path(request: VideoRequest, filename: str) -> str:
     return f"{conf.current().UPLOAD_TO.rstrip('/')}/{request.uuid}/{filename}"
 
 
-class VideoRequestQuerySet(models.QuerySet["VideoRequest"]):
-    """The vocabulary: what is due, what is in flight, what a user may see."""
-
-    def due(self, now: datetime) -> VideoRequestQuerySet:
-        """Rows that need work now, the longest waiting first."""
-        return self.filter(due_at__lte=now).order_by("due_at", "pk")
-
-    def in_flight(self) -> VideoRequestQuerySet:
-        """Rows that somebody must still look after."""
-        return self.filter(due_at__isnull=False)
-
-    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> VideoRequestQuerySet:
-        """What this user may see and touch: their own, or all with the permission ``change_all``."""
-        if not isinstance(user, AbstractBaseUser) or not user.is_active:
-            return self.none()
-        if isinstance(user, PermissionsMixin) and user.has_perm("grokvideo.change_all"):
-            return self.all()
-        return self.filter(owner_id=user.pk)
-
-    def delete(self) -> tuple[int, dict[str, int]]:
-        """Only drafts and ended requests can be deleted: money hangs on the others."""
-        with transaction.atomic(using=self.db):
-            self.order_by().update(updated_at=F("updated_at"))  # locks the rows: none is started meanwhile
-            if self.filter(status__in=VideoRequest.UNDELETABLE).exists():
-                raise InvalidTransition(UNDELETABLE_MESSAGE)
-            return super().delete()
-
-    delete.queryset_only = True  # type: ignore[attr-defined]  # no ``VideoRequest.objects.delete()``
-
-
-UNDELETABLE_MESSAGE = (
-    "A request that is under way holds credits and may already be paid for, so it cannot be deleted. "
-    "Nothing was changed; cancel it, or wait until it has ended."
-)
-
-
 class VideoRequest(models.Model):
     """One video that somebody asked for. See ``docs/architecture.md`` for the states and who may change them.
 
@@ -85,55 +49,15 @@ class VideoRequest(models.Model):
     ``status`` is made by ``lifecycle``; ``save()`` writes the fields of a draft only.
     """
 
-    class Status(models.TextChoices):
-        """Where the request is."""
+    Status = choices.Status
+    Operation = choices.Operation
+    Mode = choices.Mode
+    AspectRatio = choices.AspectRatio
+    Resolution = choices.Resolution
 
-        DRAFT = "draft", _("draft")
-        AWAITING_APPROVAL = "awaiting_approval", _("awaiting approval")
-        QUEUED = "queued", _("queued")
-        SUBMITTING = "submitting", _("submitting")
-        SUBMITTED = "submitted", _("generating")
-        RENDERED = "rendered", _("downloading")
-        SUCCEEDED = "succeeded", _("ready")
-        FAILED = "failed", _("failed")
-        CANCELED = "canceled", _("canceled")
-        IN_DOUBT = "in_doubt", _("in doubt")
-
-    class Operation(models.TextChoices):
-        """What kind of video is made, and from what."""
-
-        TEXT = "text", _("from text")
-        IMAGE = "image", _("from an image")
-        EXTEND = "extend", _("extend a video")
-        EDIT = "edit", _("edit a video")
-
-    class Mode(models.TextChoices):
-        """The model's mode; empty leaves it to the gateway."""
-
-        NORMAL = "normal", _("normal")
-        FUN = "fun", _("fun")
-        CUSTOM = "custom", _("custom")
-
-    class AspectRatio(models.TextChoices):
-        """Width to height."""
-
-        SQUARE = "1:1", "1:1"
-        WIDE = "16:9", "16:9"
-        TALL = "9:16", "9:16"
-        LANDSCAPE = "4:3", "4:3"
-        PORTRAIT = "3:4", "3:4"
-        PHOTO = "3:2", "3:2"
-        PHOTO_TALL = "2:3", "2:3"
-
-    class Resolution(models.TextChoices):
-        """The short side in pixels."""
-
-        SD = "480p", "480p"
-        HD = "720p", "720p"
-
-    ENDED = (Status.SUCCEEDED, Status.FAILED, Status.CANCELED)
-    RUNNING = (Status.QUEUED, Status.SUBMITTING, Status.SUBMITTED, Status.RENDERED)
-    UNDELETABLE = (Status.AWAITING_APPROVAL, *RUNNING, Status.IN_DOUBT)
+    ENDED = choices.ENDED
+    RUNNING = choices.RUNNING
+    UNDELETABLE = choices.UNDELETABLE
 
     # What is asked for
     uuid = models.UUIDField(_("key"), default=uuid.uuid4, unique=True, editable=False)
@@ -219,12 +143,21 @@ class VideoRequest(models.Model):
     queue_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     submit_attempts = models.PositiveIntegerField(_("submissions"), default=0, editable=False)
     server_faults = models.PositiveIntegerField(default=0, editable=False)
+    tag = models.CharField(_("tag"), max_length=64, blank=True, default="", db_default="", editable=False)
+    """What it was sent with, whatever TAG says now: the gateway's bill is by tag."""
     reads = models.PositiveIntegerField(_("reads"), default=0, editable=False)
+    failed_reads = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    """Since the last one that worked: each makes the next one wait longer."""
     fetch_attempts = models.PositiveIntegerField(_("downloads"), default=0, editable=False)
     media_refusals = models.PositiveIntegerField(default=0, editable=False)
     attach_attempts = models.PositiveIntegerField(default=0, editable=False)
     cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True, blank=True, editable=False)
     cancel_refused_at = models.DateTimeField(_("cancel refused"), null=True, blank=True, editable=False)
+
+    file_expires_at = models.DateTimeField(_("deleted at the gateway"), null=True, blank=True, editable=False)
+    """When the gateway deletes the file of a video that it has finished; NULL until then, and once it is stored."""
+    file_warn_at = models.DateTimeField(null=True, blank=True, editable=False, db_index=True)
+    """When to warn of that; NULL once it was done, or need not be."""
 
     # What it costs, in credits
     quoted_credits = models.PositiveBigIntegerField(_("price"), null=True, blank=True, editable=False)
@@ -249,7 +182,11 @@ class VideoRequest(models.Model):
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False, db_index=True)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
     queued_at = models.DateTimeField(_("queued"), null=True, blank=True, editable=False)
+    sent_at = models.DateTimeField(_("sent"), null=True, blank=True, editable=False)
+    """When the gateway was last asked to make it, also where its answer was lost."""
     submitted_at = models.DateTimeField(_("submitted"), null=True, blank=True, editable=False)
+    last_read_at = models.DateTimeField(_("last look"), null=True, blank=True, editable=False)
+    """When it was last seen unfinished: it was rendered between then and ``rendered_at``, if that is set."""
     rendered_at = models.DateTimeField(_("rendered"), null=True, blank=True, editable=False)
     finished_at = models.DateTimeField(_("ended"), null=True, blank=True, editable=False)
 
@@ -271,6 +208,8 @@ class VideoRequest(models.Model):
             models.Index(fields=["status", "created_at"], name="grokvideo_req_status"),
             models.Index(fields=["target_content_type", "target_object_id"], name="grokvideo_req_target"),
             models.Index(fields=["lease_token"], name="grokvideo_req_lease"),
+            models.Index(fields=["submitted_at"], name="grokvideo_req_submitted"),
+            models.Index(fields=["rendered_at"], name="grokvideo_req_rendered"),
         )
         permissions = (
             ("change_all", _("Can see and change the video requests of everybody")),
@@ -360,7 +299,7 @@ class VideoRequest(models.Model):
         with transaction.atomic(using=using):
             rows.update(updated_at=F("updated_at"))  # locks the row: nobody starts it meanwhile
             if rows.filter(status__in=self.UNDELETABLE).exists():
-                raise InvalidTransition(UNDELETABLE_MESSAGE)
+                raise InvalidTransition(str(UNDELETABLE_MESSAGE))
             return super().delete(*args, **kwargs)
 
     @property
@@ -387,25 +326,3 @@ class VideoRequest(models.Model):
     def is_running(self) -> bool:
         """A worker or the gateway is busy with it, or will be."""
         return self.status in self.RUNNING
-
-
-class VideoRequestEvent(models.Model):
-    """Something that happened to a request. Append-only; written in the transaction of the change itself."""
-
-    request = models.ForeignKey(VideoRequest, models.CASCADE, verbose_name=_("request"), related_name="events")
-    at = models.DateTimeField(_("at"), default=timezone.now)
-    kind = models.CharField(_("event"), max_length=40)
-    from_status = models.CharField(_("from"), max_length=20, blank=True)
-    to_status = models.CharField(_("to"), max_length=20, blank=True)
-    message = models.TextField(_("what happened"), blank=True)
-    actor = models.CharField(_("who"), max_length=255, blank=True)
-    data = models.JSONField(_("details"), default=dict, blank=True)
-
-    class Meta:
-        verbose_name = _("event")
-        verbose_name_plural = _("history")
-        ordering = ("pk",)
-
-    def __str__(self) -> str:
-        """Its kind."""
-        return self.kind

@@ -1,6 +1,6 @@
 """Asking about many jobs at once: threads that only speak HTTP and never touch the database.
 
-About 100 threads with one httpx client each outrun one async client with 100 connections by far, because its pool
+Threads with one connection each outrun one async client with 100 connections by far, because its pool
 rescans itself at every request.
 """
 
@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from .. import crash
-from ..gateway import GatewayClient, Job
+from ..gateway import GatewayClient, Job, RateLimit
 from ..models import VideoRequest
 
 MAX_THREADS: Final = 64
@@ -31,8 +31,8 @@ class Answer:
     was_cancel: bool
     job: Job | None = None
     error: Exception | None = None
-    limit: int | None = None
-    """Requests a minute, as the newest answer's headers say."""
+    limit: RateLimit | None = None
+    """As its headers say, or the newest answer's to the same thread."""
 
 
 def wants_cancel(row: VideoRequest) -> bool:
@@ -77,6 +77,17 @@ class Reader:
                 beat()
         return [answer.result() for answer in answers]
 
+    def balance(self, *, beat: Callable[[], object]) -> object:
+        """What the gateway says of the wallet, while ``beat`` is called about once a second.
+
+        Raises:
+            GatewayError: it cannot be read.
+        """
+        answer = self._pool.submit(lambda: self._client().balance())
+        while not wait([answer], timeout=BEAT_SECONDS).done:
+            beat()
+        return answer.result()
+
     def _client(self) -> GatewayClient:
         client: GatewayClient | None = getattr(self._local, "client", None)
         if client is None:
@@ -92,8 +103,7 @@ class Reader:
             job = _cancel(client, job_id) if cancel else client.read(job_id)
         except Exception as error:  # noqa: BLE001 - one row that raises must not stop the others
             return Answer(row=row, was_cancel=cancel, error=error)
-        seen = client.last_rate_limit
-        return Answer(row=row, was_cancel=cancel, job=job, limit=seen.limit if seen else None)
+        return Answer(row=row, was_cancel=cancel, job=job, limit=client.last_rate_limit)
 
 
 def _cancel(client: GatewayClient, job_id: str) -> Job:

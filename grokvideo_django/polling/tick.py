@@ -9,49 +9,46 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Final, Protocol
 
 from django.db.models import Q
 from django.utils import timezone
 
-from .. import crash, credits
 from ..gateway import GatewayClient
-from ..lifecycle import reading, site, submitting
-from ..lifecycle.starting import RING_AGAIN_SECONDS
+from ..lifecycle import site
 from ..models import GatewayState, VideoRequest
-from ..models.requests import VideoRequestQuerySet
-from .answers import PUT_ASIDE_SECONDS, Round
+from ..models.querying import VideoRequestQuerySet
+from . import probing, upkeep
 from .rate import RateGate
-from .reader import MAX_THREADS, Reader
+from .reader import Reader
+from .reads import Reads
 
 log = logging.getLogger("grokvideo_django")
 
 LEASE_SECONDS: Final = 5.0
-"""Of the tick and of the rows that it reads, renewed every second: a killed worker stops the polling for so long."""
+"""Renewed every second: a killed worker stops the polling for so long."""
 LOOP_SECONDS: Final = 25.0
-ROUND_ROWS: Final = 500
-ROUND_READS: Final = 2 * MAX_THREADS
-"""Written when the last answer is in: at most two READ_TIMEOUTs, whatever the gateway does."""
 SHORTEST_NAP_SECONDS: Final = 0.1
 LONGEST_NAP_SECONDS: Final = 1.0
 SOON_SECONDS: Final = 60.0
 AFTER_FAULT_SECONDS: Final = 2.0
+UNSEEN_SECONDS: Final = 1.5
+"""A tick that lives renews its lease every second."""
+CATCH_UP_SECONDS: Final = 1.0
+SUBMISSION_WORTH_SECONDS: Final = 5.0
+"""While submissions wait, a read in passing must be worth as much as sending one. The less, the sooner what is ready is
+seen, and the later what waits is sent: of a request budget that is too small for both, each read takes a submission."""
 
 Status = VideoRequest.Status
 
 
-class Bell(Protocol):
+class Bell(upkeep.Doorbell, Protocol):
     """What a tick needs of the queue."""
 
     def clear(self) -> None: ...
     def ring(self) -> None: ...
-    def room(self) -> int: ...
-    def submit(self, pks: Iterable[int]) -> None: ...
-    def fetch(self, pks: Iterable[int]) -> None: ...
     def has_other_work(self) -> bool: ...
 
 
@@ -77,6 +74,22 @@ def run(
     return True
 
 
+def in_passing(bell: Bell, *, new_client: Callable[[], GatewayClient], gate: RateGate) -> bool:
+    """For jobs that have done something else: read what is due, if nobody has looked for a while. False: somebody has.
+
+    A queue full of work keeps the tick behind it, and one that yields at once reads little.
+    """
+    token = site.acquire_tick(timezone.now(), seconds=LEASE_SECONDS, idle_seconds=UNSEEN_SECONDS)
+    if token is None:
+        return False
+    try:
+        with Reader(new_client) as reader:
+            Tick(bell, reader, gate, token).catch_up(CATCH_UP_SECONDS)
+    finally:
+        site.release_tick(token)
+    return True
+
+
 def needs_tick() -> bool:
     """Whether rows need a tick soon."""
     return _wakeful().exists()
@@ -88,6 +101,12 @@ def _wakeful() -> VideoRequestQuerySet:
     return VideoRequest.objects.in_flight().filter(~Q(status=Status.IN_DOUBT) | Q(due_at__lte=soon))
 
 
+def _submissions_wait() -> bool:
+    """Whether reads take something from submissions. From those of a paused site they take nothing."""
+    queued = VideoRequest.objects.filter(status=Status.QUEUED)
+    return queued.exists() and not GatewayState.objects.current().is_paused
+
+
 class Tick:
     """One worker's turn."""
 
@@ -97,13 +116,12 @@ class Tick:
         self._reader = reader
         self._gate = gate
         self._token = token
-        self._pause = 0.0
-        """Seconds until the request budget has room for more reads."""
+        self._reads = Reads(reader, gate, fetch=bell.fetch, renew=self._renew)
 
     def loop(self, seconds: float) -> None:
         """Rounds until the time is up, other work waits, nothing is in flight, or the lease is lost."""
         ends_at = time.monotonic() + seconds
-        self._keep_accounts()
+        upkeep.once_a_tick()
         while True:
             self.round()
             nap = self._nap()
@@ -115,8 +133,17 @@ class Tick:
 
     def round(self) -> None:
         """Look after every row that is due."""
-        self._look_after()
-        self._read()
+        upkeep.look_after(self._bell, self._probe())
+        self._reads.round()
+
+    def catch_up(self, seconds: float) -> None:
+        """Only read: what is due, and while the request budget is what holds it up, for so long."""
+        ends_at = time.monotonic() + seconds
+        worth_seconds = SUBMISSION_WORTH_SECONDS if _submissions_wait() else 0.0
+        self._reads.round(worth_seconds=worth_seconds)
+        while (nap := self._reads.pressed_seconds) and time.monotonic() + nap < ends_at:
+            time.sleep(nap)
+            self._reads.round(worth_seconds=worth_seconds)
 
     def _nap(self) -> float | None:
         """Seconds until something is due, at most one; None if nothing is in flight."""
@@ -125,86 +152,17 @@ class Tick:
         if next_due is None:
             return None
         seconds: float = (next_due - timezone.now()).total_seconds()
-        return min(max(seconds, self._pause, SHORTEST_NAP_SECONDS), LONGEST_NAP_SECONDS)
+        return min(max(seconds, self._reads.pressed_seconds, SHORTEST_NAP_SECONDS), LONGEST_NAP_SECONDS)
 
-    def _look_after(self) -> None:
-        now = timezone.now()
-        due = VideoRequest.objects.due(now).exclude(status__in=reading.READABLE)
-        by_status: dict[str, list[int]] = defaultdict(list)
-        too_old: list[int] = []
-        for pk, status, expires_at in due.values_list("pk", "status", "queue_expires_at")[:ROUND_ROWS]:
-            if status == Status.QUEUED and expires_at is not None and expires_at <= now:
-                too_old.append(pk)
-            else:
-                by_status[status].append(pk)
-        for pk in by_status[Status.SUBMITTING]:
-            self._guarded(submitting.abandoned, pk)
-        if by_status[Status.QUEUED] or too_old:
-            self._queued(by_status[Status.QUEUED], too_old)
-        waiting = [*by_status[Status.RENDERED], *by_status[Status.SUCCEEDED]]
-        self._ring_again(waiting, self._bell.fetch)
-
-    def _queued(self, pks: list[int], too_old: list[int]) -> None:
-        """Rows whose submission nobody took. While the site is paused they do not age, and only a probe goes out."""
-        state, now = GatewayState.objects.current(), timezone.now()
-        if not state.is_paused:
-            for pk in too_old:
-                self._guarded(submitting.too_old, pk)
-            self._ring_again(pks, self._bell.submit)
-            return
-        pks = pks + too_old
-        if state.probe_at is not None and state.probe_at <= now:
-            self._ring_again(pks[:1], self._bell.submit)
-            pks = pks[1:]
-        later = max(state.probe_at or now, now + timedelta(seconds=RING_AGAIN_SECONDS))
-        reading.ring_again(pks, now=now, due_at=later)
-
-    def _ring_again(self, pks: Sequence[int], ring: Callable[[Iterable[int]], None]) -> None:
-        pks = pks[: self._bell.room()] if pks else pks
-        if pks:
-            now = timezone.now()
-            reading.ring_again(pks, now=now, due_at=now + timedelta(seconds=RING_AGAIN_SECONDS * 2))
-            ring(pks)
-
-    def _read(self) -> None:
-        now = timezone.now()
-        due = VideoRequest.objects.due(now).filter(status__in=reading.READABLE)
-        pks = list(due.values_list("pk", flat=True)[:ROUND_READS])
-        permit = self._gate.take(len(pks), "read")
-        self._pause = permit.wait_seconds if permit.granted < len(pks) else 0.0
-        if not permit.granted:
-            return
-        pks = pks[: permit.granted]
-        token = reading.claim(pks, now=now, until=now + timedelta(seconds=LEASE_SECONDS))
-        rows = reading.claimed(token, pks)
-        crash.point("tick.claimed")
-        answers = self._reader.ask(rows, beat=lambda: self._beat(token))
-        crash.point("tick.read")
-        result = Round(token, timezone.now(), self._gate)
-        result.take(answers)
-        self._bell.fetch(result.write())
+    def _probe(self) -> GatewayState:
+        """Look whether a paused site may resume; the state as it is then."""
+        state = GatewayState.objects.current()
+        try:
+            if probing.probe(state, self._reader, self._gate, beat=self._renew):
+                return GatewayState.objects.current()
+        except Exception:
+            log.exception("The paused gateway could not be probed.")
+        return state
 
     def _renew(self) -> bool:
         return site.renew_tick(self._token, timezone.now(), seconds=LEASE_SECONDS)
-
-    def _beat(self, token: uuid.UUID) -> None:
-        """The gateway takes its time: the leases go on."""
-        self._renew()
-        reading.renew(token, until=timezone.now() + timedelta(seconds=LEASE_SECONDS))
-
-    def _keep_accounts(self) -> None:
-        """Expire grants first, so that what is left of them is known when the next allowance is issued."""
-        for act in (credits.expire_due, credits.issue_due):
-            try:
-                act(timezone.now())
-            except Exception:
-                log.exception("The accounts could not be looked after.")
-
-    def _guarded(self, act: Callable[[int, datetime], bool], pk: int) -> None:
-        """One row that raises does not stop the others: it waits, they go on."""
-        now = timezone.now()
-        try:
-            act(pk, now)
-        except Exception:
-            log.exception("Request %s could not be looked after.", pk)
-            reading.wait_on(pk, now=now, due_at=now + timedelta(seconds=PUT_ASIDE_SECONDS))

@@ -39,7 +39,9 @@ def models(world: World, request: Request, model_id: str | None) -> Answer:
 
 def balance(world: World, _: Request) -> Answer:
     """The wallet."""
-    wrong = _misanswer(world.script.take(Kind.ACCOUNT, "balance"))
+    struck = world.script.take(Kind.ACCOUNT, "balance")
+    world.pause(struck, "account-stall")
+    wrong = _misanswer(struck)
     return json_answer(shapes.balance(*world.wallet())) if wrong is None else wrong
 
 

@@ -70,7 +70,7 @@ _ROUTES = [
 
 def answer(world: World, request: Request) -> Answer:
     """The answer to any request; counts it by what it was and what came of it. Raises ``Hangup``."""
-    kind = "unknown"
+    kind, counts = "unknown", world.answers
     try:
         route, parts = _find(request)
         kind = route.kind
@@ -78,10 +78,10 @@ def answer(world: World, request: Request) -> Answer:
     except Refused as refusal:
         found = json_answer(error(refusal.status, str(refusal), refusal.param), refusal.status, refusal.headers)
     except Hangup:
-        world.count(f"{kind} hangup")
+        world.count(f"{kind} hangup", counts)
         raise
     if kind != "control":  # who looks does not change what is seen
-        world.count(f"{kind} {found.status}")
+        world.count(f"{kind} {found.status}", counts)
     return found
 
 

@@ -212,7 +212,8 @@ VOCABULARY: dict[str, Word] = {
     ),
     # The rest of the API
     **_statuses(Kind.SIGN, "401 403 404 429 500 503"),
-    **_statuses(Kind.ACCOUNT, "401 403 404 429 500 503"),
+    **_statuses(Kind.ACCOUNT, "401 402 403 404 429 500 503 504"),
+    "account-stall": Word(Kind.ACCOUNT, "the balance comes after so many seconds", Takes.NUMBER, "30"),
     "account-html": Word(Kind.ACCOUNT, "200 with a page of HTML", decides=True),
     "usage-list": Word(Kind.ACCOUNT, "usage by tag as a bare list"),
     "usage-label": Word(Kind.ACCOUNT, "usage by tag with `label` in place of `tag`"),

@@ -28,7 +28,7 @@ class Sandbox:
     """A local gateway. ``with Sandbox() as sandbox:`` serves until the end of the block.
 
     The keyword arguments are those of :class:`~grokvideo_django.sandbox.world.Options`; besides, *state* is a folder
-    in which jobs and clips outlive a restart, *fast_clips* renders plain clips in a fifth of the time, *clips* renders
+    in which jobs and clips outlive a restart, *fast_clips* renders plain clips in a third of the time, *clips* renders
     them in any other way, and *seed* makes the latencies repeatable.
     """
 

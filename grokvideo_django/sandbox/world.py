@@ -96,10 +96,10 @@ class World:
 
     # -- counters
 
-    def count(self, what: str) -> None:
-        """One more answer of this kind."""
+    def count(self, what: str, counts: Counter[str]) -> None:
+        """One more answer of this kind. ``counts`` are those of when it was asked for: a reset begins new ones."""
         with self._lock:
-            self.answers[what] += 1
+            counts[what] += 1
 
     def leak(self) -> None:
         """A key has gone where no key belongs."""
@@ -113,7 +113,7 @@ class World:
         self.limit.clear()
         self.clock.reset()
         with self._lock:
-            self.answers.clear()
+            self.answers = Counter()
             self.leaked_keys = 0
             self._spent_mills = 0
             for name, value in self._first_options.items():

@@ -97,5 +97,10 @@ def press(response: Any, name: str) -> tuple[str, dict[str, int]]:
     return button.url, button.hidden
 
 
+def generate(client: Client, draft: VideoRequest, **changes: Any) -> Any:
+    """The button of a draft's form pressed, and the page where that leads."""
+    return client.post(page(draft), form_of(client.get(page(draft)), _generate=1, **changes), follow=True)
+
+
 def buttons_of(response: Any) -> list[str]:
     return [button.name for button in response.context["grokvideo_buttons"]]

@@ -1,5 +1,7 @@
 """Allowances: listed, added and changed; issued by the sweep."""
 
+from datetime import UTC, date, datetime
+
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
@@ -51,6 +53,28 @@ def test_adding_one_that_the_sweep_issues_once(browser, editor, group):
     assert "last issued for" in text_of(browser.get(f"{LIST}{Allowance.objects.get().pk}/change/")).lower()
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, "now"),
+        ({"issued_for": date(2026, 10, 1)}, "now"),
+        ({"issued_for": date(2026, 11, 1), "due_at": datetime(2026, 11, 10, 13, tzinfo=UTC)}, "12/01/2026"),
+        ({"period": "week", "issued_for": date(2026, 11, 9)}, "11/16/2026"),
+        ({"due_at": datetime(2026, 11, 10, 13, tzinfo=UTC)}, "11/10/2026 1 p.m."),  # it could not be issued
+        ({"starts_at": datetime(2026, 12, 5, 8, tzinfo=UTC)}, "12/05/2026 8 a.m."),
+        ({"is_active": False, "issued_for": date(2026, 11, 1)}, "-"),
+    ],
+)
+def test_the_next_issue_is_when_its_members_get_it_next(browser, editor, monkeypatch, values, said):
+    monkeypatch.setattr(timezone, "now", lambda: datetime(2026, 11, 10, 12, tzinfo=UTC))
+    starts = {"starts_at": datetime(2026, 1, 1, tzinfo=UTC), "period": "month"}
+    allowance = Allowance.objects.create(name="Often", user=editor, amount=5, **{**starts, **values})
+    Allowance.objects.filter(pk=allowance.pk).update(issued_for=values.get("issued_for"))
+    response = browser.get(f"{LIST}{allowance.pk}/change/")
+    assert f"Next issue: {said} " in text_of(response)
+    assert f'<td class="field-next_issue">{said}</td>' in browser.get(LIST).content.decode()
+
+
 def test_changing_it(browser, editor, group):
     allowance = Allowance.objects.create(name="Monthly", group=group, amount=5)
     url = f"{LIST}{allowance.pk}/change/"
@@ -62,8 +86,8 @@ def test_changing_it(browser, editor, group):
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({}, "__all__"),
-        ({"user": "own", "group": "own"}, "__all__"),
+        ({}, "user"),
+        ({"user": "own", "group": "own"}, "user"),
         ({"user": "own", "amount": "0"}, "amount"),
         ({"user": "own", "amount": "-5"}, "amount"),
         ({"user": "own", "amount": ""}, "amount"),
@@ -79,6 +103,28 @@ def test_nonsense_is_refused_in_words(browser, editor, group, changes, field):
     assert response.status_code == 200
     assert field in response.context["adminform"].form.errors
     assert not Allowance.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "errors"),
+    [
+        ({}, {"user": ["Choose either a user or a group."]}),
+        ({"user": "own", "group": "own"}, {"user": ["Choose either a user or a group."]}),
+        ({"user": "own", "amount": "0"}, {"amount": ["An allowance gives at least one credit."]}),
+        ({"user": "own", "amount": ""}, {"amount": ["This field is required."]}),
+        (
+            {"amount": "0"},
+            {
+                "user": ["Choose either a user or a group."],
+                "amount": ["An allowance gives at least one credit."],
+            },
+        ),
+    ],
+)
+def test_a_mistake_is_said_once(browser, editor, group, changes, errors):
+    own = {"user": editor.pk, "group": group.pk}
+    data = fields(**{name: own[name] if value == "own" else value for name, value in changes.items()})
+    assert browser.post(ADD, data).context["adminform"].form.errors == errors
 
 
 def test_no_query_per_row(browser, editor, group):

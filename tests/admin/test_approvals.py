@@ -8,7 +8,7 @@ from grokvideo_django import services
 from grokvideo_django.models import Budget, CreditAccount, VideoRequest
 from tests.making import many, put
 
-from .conftest import ADD, LIST, allow, as_, buttons_of, form_of, page, person, press, said, text_of
+from .conftest import ADD, LIST, allow, as_, buttons_of, form_of, generate, page, person, press, said, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -53,7 +53,7 @@ def read(obj):
 
 
 def test_the_owner_is_told_that_it_waits_and_that_nothing_is_held(client, editor, draft):
-    response = client.post(*press(client.get(page(draft)), "generate"), follow=True)
+    response = generate(client, draft)
     words = "It costs 25 credits, about $0.25 and waits for approval; nothing is held yet. You can close this page."
     assert said(response) == [("success", words)]
     assert "It waits for approval. Nothing is held yet." in text_of(response)
@@ -83,7 +83,7 @@ def test_generating_several_counts_only_what_is_held(client, editor, draft):
     }  # fmt: skip
     told = [words for _level, words in said(client.post(LIST, data, follow=True))]
     assert "“A fox crosses a frozen lake” waits for approval; nothing is held for it yet." in told
-    assert "1 request was started; 5 credits, about $0.05 are held." in told
+    assert "1 request was started. Held: 5 credits, about $0.05." in told
 
 
 def test_the_owner_cancels_what_waits(client, editor, waiting):
@@ -102,6 +102,14 @@ def test_an_approver_finds_what_waits_and_only_that(approver, editor, colleague,
     assert "1 awaits approval" in text_of(response)
     assert QUEUE in response.content.decode()
     assert list(response.context["cl"].result_list) == [waiting]
+
+
+@pytest.mark.parametrize("permissions", [[], ["add_videorequest", "view_videorequest"]])
+def test_the_way_to_the_queue_is_there_once(approver, waiting, permissions):
+    allow(approver, *permissions)
+    html = as_(approver).get(LIST).content.decode()
+    assert html.count("1 awaits approval") == 1
+    assert html.count('class="object-tools"') == 1
 
 
 def test_others_see_no_queue(client, manager):
@@ -125,7 +133,7 @@ def test_the_queue_takes_no_query_per_row(approver, editor, colleague, waiting):
 
 def test_the_page_shows_price_and_balance(approver, waiting):
     response = as_(approver).get(page(waiting))
-    words = "If you approve it, 25 credits, about $0.25 are held at once; 100 are available to editor."
+    words = "Held at once if you approve it: 25 credits, about $0.25. Available to editor: 100."
     assert words in text_of(response)
     assert buttons_of(response) == []
 
@@ -135,7 +143,9 @@ def test_the_page_shows_price_and_balance(approver, waiting):
 
 def test_approving_holds_and_sends(approver, editor, waiting):
     response = as_(approver).post(page(waiting, "approve"), {"reason": "For the autumn"}, follow=True)
-    assert said(response) == [("success", "Approved. 25 credits, about $0.25 are held, and a worker sends it.")]
+    assert said(response) == [
+        ("success", "Approved, and a worker sends it. Held: 25 credits, about $0.25 (paid by editor).")
+    ]
     assert response.redirect_chain == [(QUEUE, 302)]
     assert read(waiting).status == Status.QUEUED
     assert account(editor).held == 25
@@ -180,6 +190,12 @@ def test_declining_needs_a_reason(approver, waiting):
     assert said(response) == [("error", words)]
     assert response.redirect_chain == [(page(waiting), 302)]
     assert read(waiting).status == Status.AWAITING_APPROVAL
+
+
+@pytest.mark.parametrize("name", ["approve", "decline"])
+def test_a_reason_with_a_nul_is_kept_without_it(approver, waiting, name):
+    as_(approver).post(page(waiting, name), {"reason": "For\0 June"})
+    assert "For June" in waiting.events.last().message
 
 
 def test_what_cannot_be_paid_goes_on_waiting(approver, editor, waiting):
@@ -268,7 +284,7 @@ def tight(db):
 def test_who_may_exceed_is_asked_why(editor, cheap, tight):
     allow(editor, "exceed")
     client = as_(editor)
-    response = client.post(*press(client.get(page(cheap)), "generate"), follow=True)
+    response = generate(client, cheap)
     assert response.redirect_chain == [(page(cheap, "exceed"), 302)]
     assert "the budget “Site” has 5 left" in said(response)[0][1]
     assert "It costs 10 credits, about $0.10." in text_of(response)
@@ -276,12 +292,19 @@ def test_who_may_exceed_is_asked_why(editor, cheap, tight):
     assert "reason" in refused.context["form"].errors
     assert read(cheap).is_draft
     response = client.post(page(cheap, "exceed"), {"expected_credits": 10, "reason": "The fair"}, follow=True)
-    assert "Started. 10 credits" in said(response)[0][1]
+    assert "Started. Held until the video is stored: 10 credits" in said(response)[0][1]
     assert read(cheap).status == Status.QUEUED
     assert "The fair" in cheap.events.last().message
     response = client.post(page(cheap, "exceed"), {"expected_credits": 10, "reason": "The fair"}, follow=True)
     assert said(response) == [("info", "It was started before. Nothing was charged again.")]
     assert account(editor).held == 10
+
+
+def test_who_does_not_see_the_page_exceeds_nothing(cheap, tight):
+    writer = as_(person("writer", "add_videorequest", "change_all", "exceed"))
+    assert writer.get(page(cheap, "exceed")).status_code == 403
+    assert writer.post(page(cheap, "exceed"), {"expected_credits": 10, "reason": "x"}).status_code == 403
+    assert read(cheap).is_draft
 
 
 def test_a_price_that_was_not_shown_is_not_paid(editor, cheap, tight):
@@ -292,7 +315,7 @@ def test_a_price_that_was_not_shown_is_not_paid(editor, cheap, tight):
 
 
 def test_who_may_not_exceed_is_told_only(client, cheap, tight):
-    response = client.post(*press(client.get(page(cheap)), "generate"), follow=True)
+    response = generate(client, cheap)
     assert response.redirect_chain == [(page(cheap), 302)]
     assert client.post(page(cheap, "exceed"), {"expected_credits": 10, "reason": "x"}).status_code == 403
     assert read(cheap).is_draft

@@ -62,6 +62,17 @@ def test_the_list_shows_what_is_used_and_left_and_when_it_begins_anew(browser, e
     assert "style=" not in html.partition('id="result_list"')[2].partition("</table>")[0]
 
 
+def test_a_budget_over_its_ceiling_is_shown_and_sorted(browser, editor):
+    """A site that lowers a ceiling below what is used; MariaDB's unsigned columns know no negative difference."""
+    over = Budget.objects.create(name="Over", limit_credits=60)
+    Budget.objects.create(name="Under", limit_credits=100)
+    credits.hold(editor, 50)
+    Budget.objects.filter(pk=over.pk).update(limit_credits=20)
+    assert "50 of 20 (250 %) used up 0" in text_of(browser.get(LIST))
+    assert list(rows(browser.get(LIST, {"o": "4"}))) == ["Over", "Under"]
+    assert "50 of 20" in text_of(browser.get(f"{LIST}{over.pk}/change/"))
+
+
 def test_only_the_present_period_counts(browser, editor):
     budget = Budget.objects.create(name="Site", limit_credits=60, period="day")
     credits.hold(editor, 50)
@@ -110,6 +121,13 @@ def test_adding_and_changing(browser, editor):
     assert browser.post(url, fields(scope="user", user=editor.pk, limit_credits="")).status_code == 302
     budget.refresh_from_db()
     assert (budget.user, budget.limit_credits) == (editor, None)
+
+
+def test_the_form_says_who_is_told_and_what_counts(browser):
+    text = text_of(browser.get(ADD))
+    assert "once a period, the log has a warning and code may react to a signal" in text
+    assert "It counts what is started from its creation on." in text
+    assert "begins a new count" in text
 
 
 def test_a_budget_sent_twice_is_two_that_count_alike(browser, editor):

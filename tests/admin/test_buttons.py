@@ -3,13 +3,14 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import connection
 
 from grokvideo_django import services
 from grokvideo_django.models import CreditAccount, VideoRequest
 from tests.making import put, turn_into
 
-from .conftest import LIST, as_, buttons_of, page, person, press, said, text_of
+from .conftest import LIST, as_, buttons_of, form_of, generate, page, person, press, said, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -28,6 +29,24 @@ def ended(owner, status="failed"):
     return turn_into(request, status)
 
 
+@pytest.fixture
+def only_looks(editor):
+    """May generate from drafts, and not edit them."""
+    editor.user_permissions.remove(Permission.objects.get(codename="change_videorequest"))
+
+
+def test_beside_the_form_of_a_draft_nothing_spends_but_the_form(client, draft):
+    response = client.get(page(draft))
+    assert buttons_of(response) == []
+    html = response.content.decode()
+    assert html.count("25 credits, about $0.25") == 2  # the price, and the form's own button
+    assert f'action="{page(draft, "generate")}"' not in html
+    client.post(page(draft), form_of(response, prompt="An owl", _generate=1))
+    draft.refresh_from_db()
+    assert (draft.status, draft.prompt) == ("queued", "An owl")
+
+
+@pytest.mark.usefixtures("only_looks")
 def test_generate_starts_for_the_price_on_the_button(client, draft):
     response = client.get(page(draft))
     url, hidden = press(response, "generate")
@@ -40,6 +59,7 @@ def test_generate_starts_for_the_price_on_the_button(client, draft):
     assert said(response)[0][0] == "success"
 
 
+@pytest.mark.usefixtures("only_looks")
 def test_generate_twice_costs_once(client, editor, draft):
     url, hidden = press(client.get(page(draft)), "generate")
     client.post(url, hidden)
@@ -52,6 +72,7 @@ def test_generate_twice_costs_once(client, editor, draft):
     assert draft.events.count() == 1
 
 
+@pytest.mark.usefixtures("only_looks")
 def test_a_new_price_is_asked_about_again(client, draft, settings):
     url, hidden = press(client.get(page(draft)), "generate")
     prices = {"xai/grok-imagine-video": {"480p": "6", "720p": "7", "image": "0.2"}}
@@ -68,6 +89,7 @@ def test_a_new_price_is_asked_about_again(client, draft, settings):
     assert (draft.status, draft.quoted_credits) == ("queued", 30)
 
 
+@pytest.mark.usefixtures("only_looks")
 def test_a_draft_that_cannot_be_sent_says_what_to_do(client, editor):
     empty = VideoRequest.objects.create(owner=editor, prompt=" ")
     url, hidden = press(client.get(page(empty)), "generate")
@@ -134,7 +156,7 @@ def test_no_request_at_all_is_not_there_either(client, key):
 
 def test_those_who_may_change_all_start_what_its_owner_pays(manager, editor, draft):
     client = as_(manager)
-    client.post(*press(client.get(page(draft)), "generate"))
+    generate(client, draft)
     draft.refresh_from_db()
     assert (draft.status, draft.events.get().actor) == ("queued", "manager")
     assert CreditAccount.objects.for_user(editor).held == 25
@@ -158,6 +180,20 @@ def test_who_may_not_change_may_not_cancel(db):
     assert as_(user).post(page(request, "cancel")).status_code == 403
 
 
+@pytest.mark.parametrize("name", ["generate", "retry"])
+def test_who_does_not_see_the_page_has_no_button(draft, editor, name):
+    writer = as_(person("writer", "add_videorequest", "change_all"))
+    row = draft if name == "generate" else ended(editor)
+    assert writer.get(page(row)).status_code == 403
+    assert writer.post(page(row, name), {"expected_credits": 25, "retries": 0}).status_code == 403
+    assert not VideoRequest.objects.filter(status="queued").exists()
+
+
+def test_what_has_no_price_has_no_button(client, editor, settings):
+    settings.GROKVIDEO = {**settings.GROKVIDEO, "PRICES": {"xai/grok-imagine-video": {"720p": "7"}}}
+    assert buttons_of(client.get(page(ended(editor)))) == []
+
+
 def test_retry_makes_and_starts_a_new_request(client, editor):
     failed = ended(editor)
     response = client.get(page(failed))
@@ -167,9 +203,25 @@ def test_retry_makes_and_starts_a_new_request(client, editor):
     again = failed.retries.get()
     assert response.redirect_chain == [(page(again), 302)]
     assert (again.status, again.prompt, again.owner) == ("queued", failed.prompt, editor)
-    assert said(response) == [("success", "Made again as a new request; 5 credits, about $0.05 are held.")]
+    assert said(response) == [("success", "Made again as a new request. Held: 5 credits, about $0.05.")]
     assert f"retry of #{failed.pk} (failed)" in text_of(response)
     assert f"made again as #{again.pk} (queued)" in text_of(client.get(page(failed)))
+
+
+def label_of(response):
+    [button] = response.context["grokvideo_buttons"]
+    return button.label
+
+
+def test_the_button_says_who_pays_and_whether_there_is_a_video(client, manager, editor):
+    failed, ready = ended(editor), ended(editor, "succeeded")
+    assert label_of(client.get(page(failed))) == "Retry · 5 credits, about $0.05"
+    assert label_of(client.get(page(ready))) == "Make again · 5 credits, about $0.05"
+    response = as_(manager).get(page(ready))
+    assert label_of(response) == "Make again · 5 credits, about $0.05 (paid by editor)"
+    response = as_(manager).post(*press(response, "retry"), follow=True)
+    words = "Made again as a new request. Held: 5 credits, about $0.05 (paid by editor)."
+    assert said(response) == [("success", words)]
 
 
 def test_retry_twice_costs_once(client, editor):
@@ -207,7 +259,7 @@ def test_a_retry_that_cannot_be_paid_leaves_nothing(client, editor):
     CreditAccount.objects.update(posted=0, held=0)
     response = client.post(*press(client.get(page(failed)), "retry"), follow=True)
     [(level, words)] = said(response)[-1:]
-    assert (level, "75 are missing" in words) == ("error", True)
+    assert (level, "missing: 75" in words) == ("error", True)
     assert not failed.retries.exists()
 
 

@@ -4,19 +4,22 @@ import io
 import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import IntegrityError, connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from PIL import Image
 
-from grokvideo_django import services
+from grokvideo_django import credits, services
 from grokvideo_django.admin.forms import VideoRequestForm
 from grokvideo_django.models import CreditAccount, VideoRequest
 from tests.making import put
 from tests.site.models import Article
 
-from .conftest import ADD, LIST, allow, as_, form_of, page, person, said, text_of
+from .conftest import ADD, LIST, allow, as_, form_of, generate, page, person, said, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -47,6 +50,16 @@ def test_the_form_begins_with_the_models_defaults_and_shows_price_and_balance(cl
     assert 'name="expected_credits" value="25"' in response.content.decode()
 
 
+def test_who_writes_for_another_sees_who_pays(manager, editor):
+    draft = VideoRequest.objects.create(owner=editor, prompt=PROMPT)
+    browser = as_(manager)
+    label = "Save and generate · 25 credits, about $0.25 (paid by editor)"
+    assert f'value="{label}"' in browser.get(page(draft)).content.decode()
+    assert "paid by" not in browser.get(ADD).content.decode()
+    words = said(generate(browser, draft))[-1][1]
+    assert "Held until the video is stored: 25 credits, about $0.25 (paid by editor)." in words
+
+
 def test_enter_saves_and_does_not_spend(client):
     html = client.get(ADD).content.decode()
     assert html.index('name="_save"') < html.index('name="_generate"')
@@ -68,7 +81,7 @@ def test_save_and_generate_holds_the_price_that_was_shown(client, editor):
     assert request.events.get().actor == "editor"
     [(level, words)] = said(response)
     assert level == "success"
-    assert words.startswith("Started. 25 credits, about $0.25 are held")
+    assert words.startswith("Started. Held until the video is stored: 25 credits, about $0.25.")
 
 
 def test_another_duration_than_the_page_was_priced_for_asks_again(client):
@@ -81,7 +94,7 @@ def test_another_duration_than_the_page_was_priced_for_asks_again(client):
         "The draft is saved. The price is now 50 credits, about $0.50, not 25 as shown. Nothing was charged; "
         "press Generate to confirm the new price."
     )
-    assert "Generate · 50 credits, about $0.50" in text_of(response)
+    assert "Save and generate · 50 credits, about $0.50" in response.content.decode()
 
 
 def test_without_a_price_on_the_page_nothing_is_spent(client):
@@ -159,6 +172,88 @@ def test_the_same_form_with_another_text_is_another_wish(client):
     assert sorted(VideoRequest.objects.values_list("prompt", flat=True)) == [PROMPT, "An owl"]
 
 
+def again(client, **changes):
+    """As after the browser's Back: a new form, with the same text in it."""
+    return client.post(ADD, form_of(client.get(ADD), **{"prompt": PROMPT, "_generate": 1, **changes}), follow=True)
+
+
+def test_the_same_wish_after_going_back_asks_before_it_is_paid_again(client, editor):
+    again(client)
+    first = the_one()
+    with CaptureQueriesContext(connection) as queries:
+        response = again(client)
+    second = VideoRequest.objects.exclude(pk=first.pk).get()
+    assert second.is_draft
+    assert response.redirect_chain == [(page(second), 302)]
+    [(level, words)] = said(response)
+    assert level == "warning"
+    link = f'<a href="{page(first)}">#{first.pk}</a>'
+    assert re.sub(r"started .+? ago", "started 0 seconds ago", words) == (
+        f"The same was started 0 seconds ago: {link} (25 held). So this one was not started, and nothing was charged "
+        "for it; it is saved as a draft. To make and pay for another one, press “Save and generate” here."
+    )
+    assert link in response.content.decode()
+    assert CreditAccount.objects.for_user(editor).held == 25
+    assert (
+        len([query for query in queries if '"queued_at" >=' in query["sql"] or "`queued_at` >=" in query["sql"]]) == 1
+    )
+    generate(client, second)
+    second.refresh_from_db()
+    assert second.status == "queued"
+    assert CreditAccount.objects.for_user(editor).held == 50
+
+
+def test_a_double_click_on_the_repeated_wish_makes_one_draft(client, editor):
+    again(client)
+    data = form_of(client.get(ADD), prompt=PROMPT, _generate=1)
+    for _twice in range(2):
+        client.post(ADD, data)
+    assert sorted(VideoRequest.objects.values_list("status", flat=True)) == ["draft", "queued"]
+    assert CreditAccount.objects.for_user(editor).held == 25
+
+
+@pytest.mark.parametrize(
+    "changes", [{"prompt": "An owl"}, {"duration_seconds": 4, "expected_credits": 20}, {"aspect_ratio": "1:1"}]
+)
+def test_another_wish_is_started_at_once(client, changes):
+    again(client)
+    again(client, **changes)
+    assert VideoRequest.objects.filter(status="queued").count() == 2
+
+
+def test_what_was_saved_only_is_started_at_once(client):
+    client.post(ADD, form_of(client.get(ADD), prompt=PROMPT, _save=1))
+    again(client)
+    assert VideoRequest.objects.filter(status="queued").count() == 1
+
+
+def test_what_cost_nothing_or_is_long_ago_or_anothers_is_started_at_once(client, editor, colleague):
+    again(client)
+    services.cancel(the_one())
+    again(client)
+    assert VideoRequest.objects.filter(status="queued").count() == 1
+    VideoRequest.objects.filter(status="queued").update(queued_at=timezone.now() - timedelta(minutes=11))
+    again(client)
+    again(as_(colleague))
+    assert VideoRequest.objects.filter(status="queued").count() == 3
+
+
+def test_what_waits_for_approval_counts_as_started(client, settings):
+    settings.GROKVIDEO = {**settings.GROKVIDEO, "APPROVAL_ABOVE": 20}
+    again(client)
+    assert "(25 if approved)" in said(again(client))[0][1]
+
+
+def test_an_upload_is_the_same_by_its_name(client, editor):
+    credits.grant(editor, 1000)
+    names = ["fox.png", "fox.png", "hare.png", ""]
+    for name in names:
+        image = {"image": SimpleUploadedFile(name, picture())} if name else {}
+        again(client, expected_credits=26 if name else 25, **image)
+    states = list(VideoRequest.objects.order_by("pk").values_list("status", flat=True))
+    assert states == ["queued", "draft", "queued", "queued"]
+
+
 def test_the_key_of_somebody_elses_request_is_of_no_use(client, colleague):
     theirs = VideoRequest.objects.create(owner=colleague, prompt=PROMPT)
     response = client.post(ADD, form_of(client.get(ADD), prompt=PROMPT, form_key=str(theirs.uuid), _save=1))
@@ -210,7 +305,7 @@ def test_too_few_credits_keep_the_draft_and_say_what_is_missing(client, editor):
     [(level, words)] = said(response)
     assert level == "error"
     assert "The draft is saved." in words
-    assert "5 are missing" in words
+    assert "missing: 5" in words
     text = text_of(response)
     assert "5 credits are missing. Save a draft, and ask a site manager for a grant." in text
     assert "Traceback" not in text
@@ -447,6 +542,17 @@ def test_a_field_without_an_object_is_refused(client, editor, article):
     assert client.post(ADD, data).context["adminform"].form.errors == {
         "attach_to": ["A target needs its id and the name of the field that gets the video."]
     }
+
+
+def test_a_url_field_is_refused_where_the_site_does_not_say_its_address(client, editor, article, settings):
+    allow(editor, "change_article")
+    target = {"attach_to": "testsite.article.hero_url", "target_object_id": article.pk}
+    data = form_of(client.get(ADD), prompt=PROMPT, **target, _save=1)
+    (sentence,) = client.post(ADD, data).context["adminform"].form.errors["attach_to"]
+    assert 'GROKVIDEO["SITE_URL"]' in sentence
+    settings.GROKVIDEO = {**settings.GROKVIDEO, "SITE_URL": "https://www.example.com"}
+    client.post(ADD, data)
+    assert the_one().target_field == "hero_url"
 
 
 def test_a_target_that_somebody_else_chose_may_stay(client, editor, article):

@@ -76,14 +76,19 @@ def test_one_account(browser, accounts):
 def test_a_double_click_grants_once(browser, accounts):
     data = hidden(confirmation(browser, accounts))
     for _twice in range(2):
-        browser.post(ACCOUNTS, data)
+        response = browser.post(ACCOUNTS, data, follow=True)
+    words = "This form was sent before, and 2 accounts were granted their credits then. They got nothing now."
+    assert said(response)[-1] == ("info", words)
     assert posted(accounts) == [150, 150]
 
 
 def test_what_was_cut_short_is_finished_by_sending_it_again(browser, accounts):
     data = hidden(confirmation(browser, accounts))
     credits.grant(accounts[0], 50, key=f"admin-grant:{data['key'][0]}:{accounts[0].pk}")
-    browser.post(ACCOUNTS, data)
+    told = said(browser.post(ACCOUNTS, data, follow=True))
+    assert [level for level, _words in told] == ["info", "success"]
+    assert told[0][1].startswith("This form was sent before, and 1 account was granted its credits then.")
+    assert told[1][1].startswith("1 account was granted 50 credits: together 50 credits")
     assert posted(accounts) == [150, 150]
 
 
@@ -92,7 +97,7 @@ def test_the_same_form_with_another_amount_grants_nothing(browser, accounts):
     browser.post(ACCOUNTS, data, follow=True)
     response = browser.post(ACCOUNTS, {**data, "amount": 60}, follow=True)
     assert [level for level, _words in said(response)] == ["error", "error"]
-    assert "editor was granted nothing. The key was already used" in said(response)[1][1]
+    assert "Nothing was granted to editor. The key was already used" in said(response)[1][1]
     assert posted(accounts) == [150, 150]
 
 

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from grokvideo_django import credits
-from grokvideo_django.models import CreditAccount, CreditEntry, CreditGrant
+from grokvideo_django.models import CreditAccount, CreditEntry, CreditGrant, VideoRequest
 from tests.making import put
 
 from .conftest import ACCOUNTS, ENTRIES, allow, as_, person, said, text_of
@@ -139,6 +139,27 @@ def test_an_entry_leads_to_its_request(browser, editor):
     assert "?uuid=" not in browser.get(f"{ENTRIES}{granted.pk}/change/").content.decode()
 
 
+def test_an_entry_leads_to_no_request_that_may_not_be_seen(client, browser, editor, colleague):
+    put(colleague, "queued")
+    request = put(editor, "queued")
+    entry = CreditEntry.objects.get(request_key=request.key)
+
+    def shown(browser):
+        response = browser.get(f"{ENTRIES}{entry.pk}/change/")
+        assert request.key in text_of(response)
+        return f"?uuid={request.key}" in response.content.decode()
+
+    assert (shown(client), shown(browser)) == (True, True)
+    granting = person("granting", "grant")
+    assert not shown(as_(granting))
+    allow(granting, "change_all")
+    assert not shown(as_(granting))
+    allow(granting, "view_videorequest")
+    assert shown(as_(granting))
+    VideoRequest.objects.filter(pk=request.pk).update(uuid=uuid.uuid4())  # as if it were deleted
+    assert not shown(browser)
+
+
 def test_entries_can_be_searched_and_filtered(browser, editor):
     credits.grant(editor, 7, reason="for the autumn")
     assert [entry.posted_delta for entry in rows(browser.get(ENTRIES, {"q": "autumn"}))] == [7]
@@ -171,7 +192,7 @@ def test_granting(browser, editor):
     account = CreditAccount.objects.for_user(editor)
     assert account.posted == 150
     assert response.redirect_chain == [(f"{ACCOUNTS}{account.pk}/change/", 302)]
-    assert said(response) == [("success", "editor was granted 50 credits, about $0.50.")]
+    assert said(response) == [("success", "Granted to editor: 50 credits, about $0.50.")]
     entry = account.entries.first()
     assert (entry.actor, entry.reason) == ("manager", "For June")
 
@@ -188,6 +209,20 @@ def test_a_double_click_grants_once(browser, editor):
         response = browser.post(GRANT, data, follow=True)
     assert response.status_code == 200
     assert CreditAccount.objects.for_user(editor).posted == 150
+
+
+@pytest.mark.parametrize("changes", [{}, {"reason": "For July"}, {"expires_at": "2099-01-01T00:00"}])
+def test_a_form_that_comes_again_grants_nothing_and_says_so(browser, editor, changes):
+    data = grant_form(browser, user=editor.pk, amount=50, reason="For June")
+    browser.post(GRANT, data, follow=True)
+    words = (
+        "This form was sent before, and editor was granted 50 credits, about $0.50 then. Nothing was granted now; "
+        "to grant more, open the form anew."
+    )
+    assert said(browser.post(GRANT, {**data, **changes}, follow=True)) == [("info", words)]
+    account = CreditAccount.objects.for_user(editor)
+    assert account.posted == 150
+    assert (account.entries.first().reason, account.grants.latest("pk").expires_at) == ("For June", None)
 
 
 def test_the_same_form_with_another_amount_is_refused(browser, editor):

@@ -1,5 +1,6 @@
 """The page of a request that was started: what is going on, the video, the history."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -9,12 +10,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from grokvideo_django import services
+from grokvideo_django.admin import explaining
 from grokvideo_django.lifecycle import site
 from grokvideo_django.models import GatewayState, VideoRequest, VideoRequestEvent
+from grokvideo_django.polling.history import kind_of
 from tests.making import put
 from tests.site.models import Article
 
-from .conftest import as_, buttons_of, page, press, said, text_of
+from .conftest import as_, buttons_of, generate, page, said, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -38,7 +42,7 @@ def body(client, request):
     ],
 )
 def test_every_state_is_explained(client, editor, status, words):
-    text = body(client, put(editor, status)).replace("1 seconds", "0 seconds")
+    text = body(client, put(editor, status)).replace("1 second ", "0 seconds ").replace("1 second.", "0 seconds.")
     assert words in text
     assert "View video request" in text
     assert "_save" not in text
@@ -52,6 +56,13 @@ def test_a_long_wait_says_whom_to_ask(client, editor):
     assert "The gateway did not take it yet; a worker tries again by itself." in body(client, request)
 
 
+def test_one_second_is_not_spoken_of_as_many():
+    now = timezone.now()
+    request = VideoRequest(status="queued", queued_at=now - timedelta(seconds=1.5))
+    (words,) = explaining.situation(request, GatewayState(), now)
+    assert words == "It has been waiting for a worker for 1 second."
+
+
 def test_a_row_without_times_is_explained_too(client, editor):
     assert "for a while" in body(client, put(editor, "queued", queued_at=None))
 
@@ -59,8 +70,8 @@ def test_a_row_without_times_is_explained_too(client, editor):
 def test_a_pause_of_the_site_says_why_it_waits(client, editor):
     site.pause(timezone.now(), status=402, message="top up")
     text = body(client, put(editor, "queued"))
-    assert "submissions are paused since" in text
-    assert "The site's wallet at the gateway is empty. It says: top up" in text
+    assert re.search(r"submissions have been paused for \d seconds?: The site's wallet at the gateway is empty\.", text)
+    assert "top up" not in text  # the gateway's own words are for those who can do something about it
     assert "you need not do anything" in text
 
 
@@ -74,6 +85,66 @@ def test_in_doubt_says_what_is_held_and_invites_nobody_to_pay_again(client, edit
     assert "5 held, about $0.05" in text
     assert buttons_of(response) == []
     assert "Decide" not in text
+
+
+def test_it_says_when_the_gateway_is_asked_next_and_why(client, editor):
+    request = put(editor, "submitted", due_at=timezone.now() + timedelta(seconds=30.9))
+    text = body(client, request).replace("29 seconds", "30 seconds")
+    assert "this site has seen none yet" in text
+    assert "asked again in 30 seconds: sooner, the video would hardly be ready" in text
+    VideoRequest.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+    assert "asked again as soon as this site may ask it and a worker is free" in body(client, request)
+
+
+def test_it_says_what_is_usual_for_such_videos(client, editor):
+    request = put(editor, "submitted")
+    usual = {"first_read": 18.1, "half": 44.6, "most": 81.0, "videos": 214}
+    GatewayState.objects.ensure()
+    GatewayState.objects.update(usual={"|".join(map(str, kind_of(request))): usual})
+    text = body(client, request)
+    assert "Half of such videos are ready after 45 seconds, nine of ten after 81; this site has seen 214." in text
+
+
+def test_a_job_that_the_gateway_does_not_know_is_not_said_to_be_made(client, editor):
+    due_at = timezone.now() + timedelta(seconds=30.9)
+    request = put(editor, "submitted", failed_reads=2, gateway_status="unknown job", due_at=due_at)
+    text = body(client, request).replace("29 seconds", "30 seconds")
+    assert "The gateway does not know this job (HTTP 404)." in text
+    assert "It is asked again in 30 seconds." in text
+    assert "accepted it" not in text
+    assert "Such a video" not in text
+    VideoRequest.objects.update(due_at=None)
+    assert "It is asked again as soon as a worker is free." in body(client, request)
+    VideoRequest.objects.update(failed_reads=0)  # a person had it asked about once more
+    assert "does not know this job" not in body(client, request)
+
+
+def test_a_job_attached_by_hand_is_not_said_to_be_accepted_before_the_gateway_says_so(client, editor, manager):
+    request = put(editor, "in_doubt", gateway_job_id=None, submitted_at=None)
+    services.resolve(request, "attach", actor=manager, reason="seen there", gateway_job_id="job_7")
+    text = body(client, request)
+    assert "A site manager had the gateway asked about this job" in text
+    assert "accepted it" not in text
+    VideoRequest.objects.update(failed_reads=1)
+    text = body(client, request)
+    assert "did not say how it is when it was last asked" in text
+    assert "accepted it" not in text
+    VideoRequest.objects.update(failed_reads=0, last_read_at=timezone.now())
+    assert "and is making the video" in body(client, request)
+
+
+def test_a_video_that_could_not_be_stored_says_when_it_is_tried_again(client, editor):
+    due_at = timezone.now() + timedelta(seconds=15.9)
+    words = "The file is not a video that can be used: it is HTML."
+    request = put(editor, "rendered", fetch_attempts=1, lease_token=None, due_at=due_at, error_message=words)
+    text = body(client, request).replace("14 seconds", "15 seconds")
+    assert words in text
+    assert "The video is made, but could not be stored on this site yet. It is tried again in 15 seconds." in text
+    assert "is being downloaded" not in text
+    VideoRequest.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+    assert "It is tried again as soon as a worker is free." in body(client, request)
+    VideoRequest.objects.update(due_at=due_at, lease_token=request.uuid, fetch_attempts=2)
+    assert "is being downloaded to this site" in body(client, request)
 
 
 def test_cancelling_is_explained(client, editor):
@@ -174,7 +245,8 @@ def test_a_long_history_takes_no_query_per_event(client, editor):
 @pytest.mark.parametrize("status", VideoRequest.RUNNING)
 def test_a_page_of_something_running_reloads_itself(client, editor, status):
     html = client.get(page(put(editor, status))).content.decode()
-    assert '<meta http-equiv="refresh" content="5">' in html
+    assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in html
+    assert '<script src="/static/grokvideo/reload.js" data-seconds="5" defer></script>' in html
     assert "This page reloads itself every 5 seconds until something has come of it." in html
     assert '<a href="?still=1">Stop reloading</a>' in html
 
@@ -201,7 +273,7 @@ def test_it_slows_down(client, editor, minutes, seconds):
 
 def test_bad_news_stay_on_the_page_and_good_ones_do_not_stop_it(client, editor):
     draft = VideoRequest.objects.create(owner=editor, prompt="A fox")
-    response = client.post(*press(client.get(page(draft)), "generate"), follow=True)
+    response = generate(client, draft)
     assert said(response)[0][0] == "success"
     assert "http-equiv" in response.content.decode()
     response = client.post(page(draft, "retry"), {"expected_credits": 24}, follow=True)

@@ -3,6 +3,7 @@
 import pytest
 
 from grokvideo_django import credits
+from grokvideo_django.admin.refunding import RefundForm
 from grokvideo_django.lifecycle import money
 from grokvideo_django.models import CreditAccount, CreditEntry, VideoRequest
 from tests.making import put, turn_into
@@ -48,9 +49,19 @@ def test_what_is_left_is_refunded_with_a_reason(browser, client, editor, charged
     assert response.redirect_chain == [(page(charged), 302)]
     assert posted(editor) == before + 20
     entry = CreditEntry.objects.get(kind="refund")
+    [event] = charged.events.filter(kind="refunded")
+    assert (event.message, event.actor) == ("Refunded: 20 credits. Reason: “It flickers”.", "manager")
     assert (entry.actor, entry.reason, entry.refunds.kind) == ("manager", "It flickers", "capture")
     assert page(charged, "refund") not in response.content.decode()
     assert "It flickers" in text_of(client.get(page(charged)))
+
+
+def test_what_is_offered_is_taken_however_much_it_is():
+    """More than a grant by hand may give."""
+    much = 3_000_000_000
+    form = RefundForm(much, {"amount": str(much), "reason": "x"}, charged=much)
+    assert form.is_valid()
+    assert f'max="{much}"' in str(form["amount"])
 
 
 def test_in_parts(browser, editor, charged):
@@ -58,9 +69,9 @@ def test_in_parts(browser, editor, charged):
     browser.post(page(charged, "refund"), filled(browser, charged, amount=5, reason="A part"))
     data = filled(browser, charged, reason="The rest")
     assert data["amount"] == 15
-    assert "15 credits of them were not refunded yet" in text_of(browser.get(page(charged, "refund")))
+    assert "At most 15 can still be refunded." in text_of(browser.get(page(charged, "refund")))
     response = browser.post(page(charged, "refund"), {**data, "amount": 16})
-    assert "20 credits were captured and 5 refunded" in text_of(response)
+    assert "At most 15 of the 20 that were charged can still be refunded, not 16." in text_of(response)
     browser.post(page(charged, "refund"), data)
     assert posted(editor) == before + 20
 
@@ -72,6 +83,16 @@ def test_a_double_click_refunds_once(browser, editor, charged):
         response = browser.post(page(charged, "refund"), data, follow=True)
     assert response.status_code == 200
     assert posted(editor) == before + 5
+
+
+def test_a_form_that_comes_again_says_that_nothing_was_refunded(browser, charged):
+    data = filled(browser, charged, amount=5, reason="It flickers")
+    browser.post(page(charged, "refund"), data, follow=True)
+    response = browser.post(page(charged, "refund"), {**data, "reason": "Another"}, follow=True)
+    words = (
+        "This form was sent before, and 5 credits, about $0.05 were refunded to editor then. Nothing was changed now."
+    )
+    assert said(response) == [("info", words)]
 
 
 def test_a_double_click_refunds_all_of_it_once(browser, editor, charged):
@@ -89,7 +110,7 @@ def test_a_double_click_refunds_all_of_it_once(browser, editor, charged):
         ({"amount": "-1"}, "amount"),
         ({"amount": "1.5"}, "amount"),
         ({"amount": "9" * 30}, "amount"),
-        ({"amount": "21"}, "__all__"),
+        ({"amount": "21"}, "amount"),
         ({"reason": " "}, "reason"),
     ],
 )
@@ -141,6 +162,15 @@ def test_who_does_not_see_it_does_not_refund_it(editor, charged):
     before = posted(editor)
     cashier = as_(person("cashier", "grant", "view_videorequest"))
     assert cashier.post(page(charged, "refund"), {"amount": 5, "reason": "x"}).url == "/admin/"
+    assert posted(editor) == before
+
+
+def test_who_does_not_see_its_page_does_not_refund_it(editor, charged):
+    before = posted(editor)
+    cashier = as_(person("cashier", "grant", "change_all"))
+    assert cashier.get(page(charged)).status_code == 403
+    assert cashier.get(page(charged, "refund")).status_code == 403
+    assert cashier.post(page(charged, "refund"), {"amount": 5, "reason": "x"}).status_code == 403
     assert posted(editor) == before
 
 

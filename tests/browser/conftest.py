@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, sync_playwright
 
 from ..conftest import unavailable
 from . import chromium
 
 HERE = Path(__file__).parent
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+Visit = Callable[..., Page]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,6 +32,8 @@ def browser() -> Iterator[Browser]:
     executable = chromium.find()
     if executable is None:
         unavailable(f"no browser: none of {', '.join(chromium.NAMES)} is on the path")
+    # Playwright keeps a loop in this thread, and Django refuses its database beside one, here and in all later tests.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     with sync_playwright() as playwright:
         running = chromium.launch(playwright, executable)
         yield running
@@ -75,3 +83,25 @@ def page(context: BrowserContext, complaints: Complaints) -> Page:
     opened = context.new_page()
     complaints.listen(opened)
     return opened
+
+
+@pytest.fixture
+def visit(browser: Browser, live_server: Any, redis_server: Any, complaints: Complaints) -> Iterator[Visit]:
+    """Pages of a site manager, in a window of this size."""
+    chief = User.objects.create_superuser("chief", password="pw")
+    context = browser.new_context()
+    context.set_default_timeout(15_000)
+    page = context.new_page()
+    page.goto(f"{live_server.url}/admin/login/")
+    page.get_by_label("Username").fill(chief.username)
+    page.get_by_label("Password").fill("pw")
+    page.get_by_role("button", name="Log in").click()
+    complaints.listen(page)
+
+    def go(path: str, width: int = 1280) -> Page:
+        page.set_viewport_size({"width": width, "height": 844})
+        page.goto(live_server.url + path)
+        return page
+
+    yield go
+    context.close()

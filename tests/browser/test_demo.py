@@ -50,7 +50,7 @@ def test_from_one_command_to_a_video_on_a_page(folder: Path, page: Page, complai
 def test_an_editor_sees_only_what_is_theirs(folder: Path, page: Page, complaints: Complaints) -> None:
     with RunningDemo(folder) as demo:
         line = demo.ready()
-        log_in(page, line["url"], "editor", line["password"])
+        log_in(page, line["url"], line["editor"], line["password"])
         sections = page.locator("#content-main caption")
         assert {text.strip().lower() for text in sections.all_inner_texts()} >= {"grok video", "magazine"}
         open_article(page, TITLE)

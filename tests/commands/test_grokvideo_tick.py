@@ -63,3 +63,8 @@ def test_another_worker_is_ticking(db: None, redis_server: RedisServer) -> None:
 @pytest.mark.parametrize("option", ["--skip-checks", "--verbosity=0"])
 def test_the_usual_options_work(option: str, db: None, redis_server: RedisServer) -> None:
     call_command("grokvideo_tick", option, stdout=StringIO())
+
+
+def test_it_says_who_paused(db: None, redis_server: RedisServer) -> None:
+    site.pause_by_hand(timezone.now(), actor="chief", reason="Month's end")
+    assert "Submissions are paused by chief: Month's end" in tick()[0]

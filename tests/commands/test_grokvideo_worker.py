@@ -51,7 +51,7 @@ def test_workers_and_cron_end_with_sigterm(command: Start, redis_server: RedisSe
     assert len(running_command.alive()) >= 4
     began_at = time.monotonic()
     assert running_command.end() == 0
-    assert time.monotonic() - began_at < 5
+    assert time.monotonic() - began_at < 25
     assert running_command.alive() == []
     assert running_command.text.splitlines()[-1] == "All processes have ended."
 
@@ -63,7 +63,7 @@ def test_what_is_killed_starts_again(command: Start, redis_server: RedisServer, 
     running_command.wait_for("the next one", lambda: len(running_command.pids(name)) == 2)
     assert f"{name} was ended by SIGKILL; it starts again in 0.5 s." in running_command.text
     before = ticks()
-    running_command.wait_for("another tick", lambda: ticks() > before, seconds=15)
+    running_command.wait_for("another tick", lambda: ticks() > before)
     assert running_command.end() == 0
     assert running_command.alive() == []
 
@@ -83,7 +83,7 @@ def test_the_second_signal_ends_the_job(command: Start, redis_server: RedisServe
     running_command.wait_for("the answer", lambda: "A second signal ends it now." in running_command.text)
     began_at = time.monotonic()
     assert running_command.end() == 0
-    assert time.monotonic() - began_at < 6
+    assert time.monotonic() - began_at < 30
     assert not (tmp_path / "ended").exists()
     assert running_command.alive() == []
 
@@ -93,7 +93,7 @@ def test_the_end_of_the_grace_ends_the_job(command: Start, redis_server: RedisSe
     napping(running_command, tmp_path, 60)
     began_at = time.monotonic()
     assert running_command.end() == 0
-    assert 2 <= time.monotonic() - began_at < 8
+    assert 2 <= time.monotonic() - began_at < 30
     assert not (tmp_path / "ended").exists()
     assert running_command.alive() == []
 
@@ -101,14 +101,14 @@ def test_the_end_of_the_grace_ends_the_job(command: Start, redis_server: RedisSe
 def test_a_killed_supervisor_leaves_no_orphans(command: Start, redis_server: RedisServer) -> None:
     running_command = running(command, workers=2)
     running_command.end(signal.SIGKILL)
-    running_command.wait_for("the end of all", lambda: not running_command.alive(), seconds=5)
+    running_command.wait_for("the end of all", lambda: not running_command.alive())
 
 
 def test_a_killed_supervisor_lets_a_job_end(command: Start, redis_server: RedisServer, tmp_path: Path) -> None:
     running_command = running(command)
     napping(running_command, tmp_path, 3)
     running_command.end(signal.SIGKILL)
-    running_command.wait_for("the end of all", lambda: not running_command.alive(), seconds=8)
+    running_command.wait_for("the end of all", lambda: not running_command.alive())
     assert (tmp_path / "ended").exists()
 
 
@@ -131,7 +131,7 @@ def test_it_outlives_a_redis_that_restarts(command: Start, redis_server: RedisSe
     running_command.wait_for("the complaint", lambda: "Redis cannot be reached" in running_command.text)
     before = ticks()
     redis_server.start()
-    running_command.wait_for("another tick", lambda: ticks() > before, seconds=15)
+    running_command.wait_for("another tick", lambda: ticks() > before)
     assert running_command.end() == 0
     assert running_command.alive() == []
 

@@ -1,8 +1,10 @@
-"""An empty account, and a clock that can be moved."""
+"""An empty account, a clock that can be moved, and a time zone."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -46,3 +48,13 @@ def user(db: None) -> User:
 def account(user: User) -> CreditAccount:
     """Empty."""
     return CreditAccount.objects.for_user(user)
+
+
+@pytest.fixture
+def berlin(settings: Any) -> Iterator[None]:
+    """The site's time zone, with a change of the clocks."""
+    settings.TIME_ZONE = "Europe/Berlin"
+    timezone.get_default_timezone.cache_clear()
+    yield
+    settings.TIME_ZONE = "UTC"
+    timezone.get_default_timezone.cache_clear()

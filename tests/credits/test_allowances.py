@@ -44,15 +44,6 @@ def at(monkeypatch: pytest.MonkeyPatch) -> At:
     return At(monkeypatch, 2027, 1, 1)
 
 
-@pytest.fixture
-def berlin(settings: Any) -> Any:
-    settings.TIME_ZONE = "Europe/Berlin"
-    timezone.get_default_timezone.cache_clear()
-    yield
-    settings.TIME_ZONE = "UTC"
-    timezone.get_default_timezone.cache_clear()
-
-
 def allow(user: User | None = None, amount: int = 500, **values: Any) -> Allowance:
     starts = datetime(2020, 1, 1, tzinfo=UTC)
     return Allowance.objects.create(

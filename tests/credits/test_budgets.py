@@ -17,7 +17,7 @@ from django.utils import timezone
 from grokvideo_django import credits
 from grokvideo_django.credits import budgets
 from grokvideo_django.exceptions import BudgetExceeded, InsufficientCredits
-from grokvideo_django.models import Budget, BudgetCounter, BudgetUse, CreditAccount, CreditEntry
+from grokvideo_django.models import Allowance, Budget, BudgetCounter, BudgetUse, CreditAccount, CreditEntry
 
 from .books import balance, prove
 
@@ -204,16 +204,62 @@ def test_the_same_key_counts_once_also_when_the_budget_is_exhausted(user, rich):
     assert used(budget) == 10
 
 
-def test_an_account_without_a_user_has_no_budgets(user, rich):
-    budget = site(10)
-    rich.user = None
-    credits.hold(rich, 11)
+def test_the_account_of_a_user_who_is_gone_has_the_budgets_of_the_site(user, rich):
+    budget, theirs = site(10), site(scope=Scope.USER, user=user)
+    user.delete()
+    rich.refresh_from_db()
+    with pytest.raises(BudgetExceeded):
+        credits.hold(rich, 11)
+    credits.hold(rich, 10)
+    assert used(budget) == 10
+    assert not Budget.objects.filter(pk=theirs.pk).exists()
+
+
+def test_a_mere_key_of_an_account_has_the_budgets_of_its_user(user, rich):
+    budget = site(10, scope=Scope.USER, user=user)
+    with pytest.raises(BudgetExceeded):
+        credits.hold(CreditAccount(pk=rich.pk), 11)
     assert used(budget) == 0
+
+
+@pytest.mark.parametrize("model", ["budget", "allowance"])
+def test_who_is_deleted_takes_their_budgets_and_allowances_along(model, user, group):
+    """MariaDB would empty the key first, which a constraint forbids."""
+    made = {
+        "budget": lambda **whose: site(scope=next(iter(whose)), **whose),
+        "allowance": lambda **whose: Allowance.objects.create(name="A", amount=1, **whose),
+    }[model]
+    rows = [made(user=user), made(group=group)]
+    credits.grant(user, 5)
+    credits.hold(user, 1)
+    user.delete()
+    group.delete()
+    assert not type(rows[0]).objects.exists()
+
+
+def test_the_budget_of_a_group_is_its_members_alone(user, group):
+    theirs = Group.objects.create(name="others")
+    other = User.objects.create_user("other")
+    other.groups.add(theirs)
+    ours_, theirs_ = (site(scope=Scope.GROUP, group=each) for each in (group, theirs))
+    assert Budget.objects.for_user(user) == [ours_]
+    assert Budget.objects.for_user(other) == [theirs_]
+
+
+def test_the_key_of_a_user_is_written_as_its_field_writes_it(user, group, monkeypatch):
+    """A UUID is no value that SQLite or MariaDB knows."""
+    ours_ = site(scope=Scope.USER, user=user), site(scope=Scope.GROUP, group=group)
+    mine = User(pk=SimpleNamespace(written=user.pk))
+    monkeypatch.setattr(User._meta.pk, "get_db_prep_value", lambda value, *args, **values: value.written)
+    found = Budget.objects.for_user(mine)
+    monkeypatch.undo()
+    assert found == [*ours_]
+    assert found[0].user == user
 
 
 def test_a_user_model_without_groups_has_the_sites_budgets_and_its_own(user, group):
     every, _groups, own = site(), site(scope=Scope.GROUP, group=group), site(scope=Scope.USER, user=user)
-    assert list(Budget.objects.for_user(SimpleNamespace(pk=user.pk))) == [every, own]
+    assert Budget.objects.for_user(SimpleNamespace(pk=user.pk)) == [every, own]
 
 
 def test_a_deleted_budget_limits_nothing_and_breaks_nothing(user, rich):
@@ -331,6 +377,15 @@ def test_nobody_is_told_of_what_was_rolled_back(caplog):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_the_warning_of_a_budget_that_never_begins_anew_names_no_end(caplog):
+    user = User.objects.create_user("ada")
+    credits.grant(user, 100)
+    site(10, period=Period.FOREVER)
+    credits.hold(user, 10)
+    assert "has used 10 of its 10 credits: past its warning level" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_warning_that_fails_leaves_the_hold(monkeypatch, caplog):
     user = User.objects.create_user("ada")
     credits.grant(user, 100)
@@ -372,7 +427,7 @@ def test_a_hold_costs_so_many_queries(user, rich, group, django_assert_num_queri
     credits.grant(user, 1, priority=1)
     credits.hold(rich, 1)
     with django_assert_num_queries(13):
-        credits.hold(rich, 5)
+        credits.hold(user, 5)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ from .books import balance, prove
 pytestmark = pytest.mark.django_db(transaction=True)
 
 WORKERS = 8
+STARTS = int(os.environ.get("GROKVIDEO_TEST_STARTS", "20"))
+"""Requests that each of eight processes starts at once; 100 takes a minute."""
 
 
 def in_threads(work: Callable[[], object], *, times: int = 1) -> Counter[str]:
@@ -141,6 +143,21 @@ def test_of_a_hundred_holds_by_eight_processes_a_site_budget_for_25_accepts_25(u
     assert BudgetUse.objects.count() == 50
     assert balance(hundred) == (10_100, 100, 10_000)
     prove(hundred)
+
+
+@pytest.mark.parametrize("by", ["balance", "site budget"])
+def test_of_all_requests_that_eight_processes_start_what_there_is_for_25_accepts_25(by, user, account, in_processes):
+    """Whole requests, with their events and budgets: nothing of a refused one remains but its draft."""
+    credits.grant(user, 125 if by == "balance" else 10_000)
+    budget = Budget.objects.create(name="site", limit_credits=10_000 if by == "balance" else 125)
+    refused = WORKERS * STARTS - 25
+    refusal = "InsufficientCredits" if by == "balance" else "BudgetExceeded"
+    assert in_processes("start_new", user.pk, 1, times=STARTS) == {"done": 25, refusal: refused}
+    drafts = VideoRequest.objects.filter(status="draft", quoted_credits__isnull=True, events__isnull=True)
+    assert (VideoRequest.objects.filter(status="queued").count(), drafts.count()) == (25, refused)
+    assert budget.counters.get().used == 125
+    assert (balance(account)[1], account.entries.filter(kind="hold").count()) == (125, 25)
+    prove(account)
 
 
 def test_a_draft_that_eight_processes_start_at_once_is_held_for_once(user, hundred, in_processes):

@@ -1,13 +1,16 @@
 """Giving, voiding and expiring: who has what afterwards."""
 
 from datetime import datetime, timedelta
+from itertools import product
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
+from django.db import connection
 from django.utils import timezone
 
 from grokvideo_django import credits
+from grokvideo_django.credits import rows
 from grokvideo_django.credits.entries import MAX_AMOUNT
 from grokvideo_django.exceptions import CreditError, InsufficientCredits, InvalidAmount, KeyConflict
 from grokvideo_django.models import CreditAccount, CreditDraw, CreditEntry, CreditGrant
@@ -117,6 +120,52 @@ def test_long_words_are_cut_rather_than_refused(user, account):
     assert len(grant_of(entry).reason) == 255
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [*product(("reason", "key", "actor"), ("a\0b", "half \ud83e", 7)), ("reason", None)],
+)
+def test_words_that_no_database_keeps_are_refused(name, words, user, account):
+    with pytest.raises(CreditError, match="Nothing was changed"):
+        credits.grant(user, 5, **{name: words})
+    assert balance(account) == (0, 0, 0)
+
+
+def test_a_user_who_comes_again_has_the_account_again(user, account):
+    """Restored from a backup, say: the key says who somebody is."""
+    credits.grant(user, 5)
+    key = user.pk
+    user.delete()
+    account.refresh_from_db()
+    assert account.user is None
+    again = get_user_model().objects.create_user("ada again", pk=key)
+    credits.grant(again, 2)
+    assert balance(account) == (7, 0, 7)
+    assert (account.user, account.user_name) == (again, "ada again")
+
+
+def test_an_instance_of_a_user_who_is_gone_links_nothing(user, account):
+    stale = get_user_model().objects.get()
+    user.delete()
+    credits.grant(stale, 5)
+    assert balance(account) == (5, 0, 5)
+    assert account.user is None
+
+
+@pytest.mark.skipif(connection.vendor != "mysql", reason="only MariaDB takes A for a here")
+def test_a_key_that_the_database_takes_for_another_has_no_account(user):
+    class Named:
+        def __init__(self, name):
+            self.pk = name
+
+        def get_username(self):
+            return self.pk
+
+    CreditAccount.objects.create(user=user, user_key="Bob")
+    assert rows.account_id("bob") is None
+    with pytest.raises(CreditError, match="for the same"):
+        CreditAccount.objects.for_user(Named("bob"))
+
+
 def test_an_account_needs_a_saved_user_and_a_row():
     for nobody in (AnonymousUser(), get_user_model()(username="new")):
         with pytest.raises(CreditError, match="saved user"):
@@ -142,6 +191,43 @@ def test_void_takes_back_what_is_left_and_leaves_what_is_held(user, account):
     assert balance(account) == (4, 0, 4)
     assert credits.void(given, reason="the rest").posted_delta == -4
     assert balance(account) == (0, 0, 0)
+    prove(account)
+
+
+def test_void_with_the_same_key_takes_back_once(user, account):
+    given = grant_of(credits.grant(user, 10))
+    held = credits.hold(user, 4)
+    first = credits.void(given, key="leaver", reason="Left the company", actor="boss")
+    credits.release(held)
+    for _time in range(2):
+        assert credits.void(given, key="leaver", reason="Left the company") == first
+        assert balance(account) == (4, 0, 4)
+    prove(account)
+
+
+def test_expire_with_the_same_key_expires_once(user, account, clock):
+    given = grant_of(credits.grant(user, 10, expires_at=clock.later(hours=1)))
+    assert credits.expire(given, key="e") is None
+    clock.move(hours=2)
+    first = credits.expire(given, key="e", reason="The campaign is over.", actor="boss")
+    assert (first.kind, first.reason, first.actor) == ("expire", "The campaign is over.", "boss")
+    assert credits.expire(given, key="e") == first
+    assert balance(account) == (0, 0, 0)
+    prove(account)
+
+
+def test_a_key_of_something_else_takes_nothing_back(user, account, clock):
+    first = grant_of(credits.grant(user, 10, key="k"))
+    other = grant_of(credits.grant(user, 7, expires_at=clock.later(hours=1)))
+    with pytest.raises(KeyConflict):
+        credits.void(first, key="k", reason="")
+    credits.void(first, key="v", reason="")
+    with pytest.raises(KeyConflict):
+        credits.void(other, key="v", reason="")
+    clock.move(hours=2)
+    with pytest.raises(KeyConflict):
+        credits.expire(other, key="v")
+    assert account.entries.count() == 3
     prove(account)
 
 

@@ -80,7 +80,7 @@ def test_one_refund_cannot_exceed_the_capture(user, account):
     credits.grant(user, 100)
     spent = credits.capture(credits.hold(user, 50), 30)
     before = snapshot(account)
-    with pytest.raises(RefundExceedsCapture, match="30 credits were captured and 0 refunded, so 31"):
+    with pytest.raises(RefundExceedsCapture, match=r"At most 30 of the 30 .* not 31"):
         credits.refund(spent, 31)
     assert snapshot(account) == before
 
@@ -92,7 +92,7 @@ def test_several_refunds_cannot_exceed_the_capture(user, account):
     credits.refund(spent, 9)
     before = snapshot(account)
     for amount in (2, None):
-        with pytest.raises(RefundExceedsCapture, match="29 refunded"):
+        with pytest.raises(RefundExceedsCapture, match="At most 1 of the 30 "):
             credits.refund(spent, amount)
     assert snapshot(account) == before
     credits.refund(spent, 1)

@@ -16,7 +16,7 @@ django.setup()
 
 from django.contrib.auth import get_user_model  # noqa: E402 - after setup()
 
-from grokvideo_django import credits, services  # noqa: E402
+from grokvideo_django import credits, services, transactions  # noqa: E402
 from grokvideo_django.exceptions import GrokVideoError  # noqa: E402
 from grokvideo_django.models import CreditAccount, CreditEntry, VideoRequest  # noqa: E402
 
@@ -41,7 +41,20 @@ def start(request_pk: int, _amount: int) -> None:
     services.start(VideoRequest.objects.get(pk=request_pk))
 
 
-VERBS = {"hold": hold, "start": start, "refund": refund, "grant": grant, "open_account": open_account}
+def start_new(user_pk: int, seconds: int) -> None:
+    draft = VideoRequest(owner_id=user_pk, prompt="A fox", duration_seconds=seconds)
+    transactions.run(draft.save)
+    services.start(draft)
+
+
+VERBS = {
+    "hold": hold,
+    "start": start,
+    "start_new": start_new,
+    "refund": refund,
+    "grant": grant,
+    "open_account": open_account,
+}
 
 
 def outcome(verb: str, pk: int, amount: int) -> str:

@@ -50,6 +50,9 @@ def assert_paid_once(request: VideoRequest) -> None:
         case Status.SUCCEEDED:
             expected = [["capture", "hold"]]
             assert request.charged_credits == spent > 0
+        case Status.FAILED if request.charged_credits:  # by decision
+            expected = [["capture", "hold"]]
+            assert request.charged_credits == spent
         case Status.FAILED | Status.CANCELED:
             expected = [["hold", "release"]]
             assert request.charged_credits == spent == 0

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from .processes import Fleet, Process
 
 Status = VideoRequest.Status
 OUTCOMES = pytest.StashKey[list[tuple[str, str]]]()
+FAR = timedelta(minutes=90)
+"""What is to happen later than that was written by a clock that went wrong, and is for the workers to mend."""
 SETTINGS = {
     "POST_TIMEOUT": 8,
     "READ_TIMEOUT": 5,
@@ -91,34 +93,44 @@ class Site:
         return request
 
     def hurry(self) -> None:
-        """What waits for its next read or its next try waits no longer. Leases stay."""
-        waiting = VideoRequest.objects.filter(lease_token=None, due_at__gt=timezone.now() + timedelta(seconds=1))
+        """What waits for its next read or its next try waits no longer. Leases stay, and so does what is far off."""
+        soon, far = timezone.now() + timedelta(seconds=1), timezone.now() + FAR
+        waiting = VideoRequest.objects.filter(lease_token=None, due_at__gt=soon, due_at__lt=far)
         waiting = waiting.filter(status__in=[Status.SUBMITTED, Status.RENDERED, Status.SUCCEEDED])
         transactions.update(waiting, due_at=timezone.now())
 
+    def probe_soon(self) -> None:
+        """A paused site tries again now, not after its 15 s or more."""
+        GatewayState.objects.filter(probe_at__gt=timezone.now()).update(probe_at=timezone.now())
+
     def ring_again_soon(self) -> None:
         """A queued row whose doorbell was lost is rung for again now, not after its 15 s."""
-        queued = VideoRequest.objects.filter(status=Status.QUEUED, lease_token=None)
+        queued = VideoRequest.objects.filter(status=Status.QUEUED, lease_token=None, due_at__lt=timezone.now() + FAR)
         transactions.update(queued, due_at=timezone.now())
 
     def let_leases_run_out(self) -> None:
         """As if all workers had been silent for long: every lease is over, everything that waits is due."""
         past = timezone.now() - timedelta(seconds=1)
         transactions.update(VideoRequest.objects.filter(due_at__isnull=False), due_at=past)
+        PlannedFile.objects.update(expires_at=past)
         GatewayState.objects.filter(tick_lease_until__isnull=False).update(tick_lease_until=past)
 
     def let_dead_submissions_run_out(self) -> None:
         """As ``let_leases_run_out``, for leases that no living horse can have."""
         if not self.busy():
             past = timezone.now() - timedelta(seconds=1)
-            leased = VideoRequest.objects.filter(lease_token__isnull=False, due_at__isnull=False)
+            leased = VideoRequest.objects.filter(lease_token__isnull=False, due_at__lt=timezone.now() + FAR)
             transactions.update(leased, due_at=past)
 
     def assert_settled(self, *, seconds: float = 20) -> None:
         """Books agree; no plan, no file and no lease is left behind. A healthy worker and a cron must be running."""
-        self.wait_for(
-            "the sweep", lambda: not PlannedFile.objects.exists() and not books.stray_files(), seconds=seconds
-        )
+
+        def swept() -> bool:
+            if not self.busy():  # nobody comes back to what is planned
+                PlannedFile.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+            return not PlannedFile.objects.exists() and not books.stray_files()
+
+        self.wait_for("the sweep", swept, seconds=seconds)
         self.wait_for("leases given back", lambda: not books.leases(), seconds=seconds, pause=0.01)
         books.assert_books_agree()
         books.assert_nothing_left()
@@ -136,6 +148,10 @@ class Site:
     def posts(self, request: VideoRequest) -> int:
         """How many paid POSTs of this request the gateway accepted."""
         return sum(accepted.idempotency_key == request.key for accepted in self.sandbox.accepted)
+
+    def now(self) -> datetime:
+        """By a clock that is right."""
+        return timezone.now()
 
     def busy(self) -> bool:
         """Whether a job is running."""

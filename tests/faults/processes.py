@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import settings as test_settings
+from .clocks import Clock
 
 ROOT = Path(__file__).parents[2]
 MARK = "GROKVIDEO_TEST_PROCESS"
@@ -43,6 +44,12 @@ def lives(pid: int) -> bool:
     return _stat(pid)[0] not in {"", "Z", "X"}
 
 
+def children(pid: int) -> list[int]:
+    """What a process has forked and still lives. Ask before it is killed: orphans have another parent."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    return [child for child in pids if _stat(child)[1] == pid and lives(child)]
+
+
 def marked(mark: str) -> Iterator[int]:
     """All living processes of a fleet."""
     wanted = f"{MARK}={mark}".encode()
@@ -62,17 +69,27 @@ def send(pid: int, number: int) -> None:
 class Process:
     """One ``manage.py`` process and the horses that it forks."""
 
-    def __init__(self, name: str, arguments: list[str], environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: list[str],
+        environment: dict[str, str],
+        log: Path,
+        *,
+        clock: Clock,
+        prefix: list[str],
+    ) -> None:
         self.name = name
         self.log = log
-        self._arguments = arguments
+        self.clock = clock
+        self._arguments = [*prefix, sys.executable, "-m", "django", *arguments]
         self._environment = environment
         self.start()
 
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", "django", *self._arguments],
+                self._arguments,
                 env=self._environment,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
@@ -90,9 +107,8 @@ class Process:
         return self._popen.poll() is None
 
     def horses(self) -> list[int]:
-        """What it has forked and still lives. Ask before it is killed: orphans have another parent."""
-        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
-        return [pid for pid in pids if _stat(pid)[1] == self.pid and lives(pid)]
+        """What it has forked and still lives."""
+        return children(self.pid)
 
     def stopped_horses(self) -> list[int]:
         return [pid for pid in self.horses() if _stat(pid)[0] == "T"]
@@ -120,6 +136,12 @@ class Fleet:
         """``settings`` is what the processes get on top of the tests' ``GROKVIDEO``."""
         self.folder = folder
         self.settings = settings
+        self.environment: dict[str, str] = {}
+        """What the processes get besides, from the next one on."""
+        self.prefix: list[str] = []
+        """What the next ones' command lines begin with."""
+        self.has_clocks = False
+        """Whether the next ones get wall clocks of their own."""
         self.mark = uuid.uuid4().hex
         self.processes: list[Process] = []
         self.restarts = 0
@@ -147,12 +169,25 @@ class Fleet:
             "TMPDIR": str(test_settings.SCRATCH / "tmp"),
             "PYTHONWARNINGS": "default",
             MARK: self.mark,
+            **self.environment,
             **extra,
         }
         name = f"{kind}-{len(self.processes) + 1}"
-        process = Process(name, arguments, environment, self.folder / f"{name}.log")
+        clock = Clock(self.folder / f"{name}.clock")
+        if self.has_clocks:
+            environment |= clock.environment()
+        log = self.folder / f"{name}.log"
+        process = Process(name, arguments, environment, log, clock=clock, prefix=self.prefix)
         self.processes.append(process)
         return process
+
+    def workers(self) -> list[Process]:
+        """Without the crons."""
+        return [process for process in self.processes if process.name.startswith("worker")]
+
+    def crons(self) -> list[Process]:
+        """Without the workers."""
+        return [process for process in self.processes if process.name.startswith("cron")]
 
     def supervise(self) -> None:
         """Start again what has ended, as a supervisor would."""

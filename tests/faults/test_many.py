@@ -132,6 +132,9 @@ def test_one_statement_over_many_rows_survives_a_deadlock(site):
 
     def rival() -> None:
         with contextlib.closing(connection), transaction.atomic():
+            if connection.vendor == "postgresql":  # whose victim is who looks for the deadlock first
+                with connection.cursor() as cursor:
+                    cursor.execute("SET LOCAL deadlock_timeout = '1min'")
             for other in others:  # the heavier of the two: MariaDB picks the other as its victim
                 VideoRequest.objects.filter(pk=other.pk).update(reads=5)
             holds_others.set()

@@ -73,3 +73,62 @@ def assert_no_harm(point: str, site: Site, request: VideoRequest) -> str:
     assert kinds.count("succeeded") + kinds.count("canceled") == 1, kinds
     site.assert_settled()
     return words + ", 1 POST"
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8] if os.environ.get("GROKVIDEO_FAULT_SECONDS") else [8])
+def test_the_ticks_holder_among(workers, site):
+    """Stopped for longer than its lease, by everybody's clock, with answers in hand that are old by then."""
+    stopping = [site.fleet.worker(stop_at="tick.read") for _worker in range(workers)]
+    requests = [site.start(f"Fox {number} [sandbox:queued=300]") for number in range(4)]
+
+    def stopped() -> list[int]:
+        site.hurry()
+        return [horse for worker in stopping for horse in worker.stopped_horses()]
+
+    (horse,) = site.wait_for("the stop in a tick", stopped)
+    token = site.ticks()
+    site.healthy()
+    site.wait_for("another tick, when the lease has run out", lambda: site.ticks() > token, seconds=20)
+    canceled, *others = requests
+    site.wait_until(canceled, Status.SUBMITTED)
+    services.cancel(canceled, actor="a person")
+    site.wait_until(canceled, Status.CANCELED)
+    site.sandbox.finish()
+    for request in others:
+        site.wait_until_done(request)
+    token = site.ticks()
+    send(horse, signal.SIGCONT)
+    site.wait_for("the end of the horse that was stopped", lambda: not lives(horse))
+
+    assert site.ticks() >= token
+    for request in requests:
+        request.refresh_from_db()
+        kinds = [event.kind for event in request.events.all()]
+        assert kinds.count("succeeded") + kinds.count("canceled") == 1, kinds
+        assert site.posts(request) == 1
+    assert [request.status for request in requests] == [Status.CANCELED] + [Status.SUCCEEDED] * 3
+    site.assert_account(posted=985, held=0)
+    site.assert_settled()
+
+
+def test_what_a_stopped_tick_has_in_hand_is_discarded(site):
+    """The row is still waiting, and somebody else has read it since: what comes late changes nothing of it."""
+    stopping = site.fleet.worker(stop_at="tick.read")
+    request = site.start("A fox [sandbox:never]")
+    (horse,) = site.wait_for("the stop in a tick", lambda: site.hurry() or stopping.stopped_horses())
+    site.healthy()
+
+    def read_by_another() -> bool:
+        site.hurry()
+        request.refresh_from_db()
+        return request.reads > 0
+
+    site.wait_for("a read by another", read_by_another, seconds=20)
+    send(stopping.pid, signal.SIGSTOP)  # so that it begins nothing else
+    for process in site.fleet.processes:
+        if process is not stopping:
+            process.kill_with_horses()
+    before = VideoRequest.objects.filter(pk=request.pk).values().get()
+    send(horse, signal.SIGCONT)
+    site.wait_for("the end of the horse that was stopped", lambda: not lives(horse))
+    assert VideoRequest.objects.filter(pk=request.pk).values().get() == before

@@ -71,15 +71,15 @@ class Server:
             thread.join()
 
     def stall(self, connection: socket.socket) -> None:
-        """Say nothing until the test ends, or for 5 s."""
-        self.stopped.wait(5)
+        """Say nothing until the test ends, or for a minute."""
+        self.stopped.wait(60)
 
     def drip(self, head: bytes = b"", piece: bytes = b"x") -> Callable[[socket.socket], None]:
-        """Say ``head``, then for 5 s ``piece`` every 50 ms, so that no time-out of a single read ever strikes."""
+        """Say ``head``, then for a minute ``piece`` every 50 ms, so that no time-out of a single read ever strikes."""
 
         def answer(connection: socket.socket) -> None:
             connection.sendall(head)
-            ends_at = time.monotonic() + 5
+            ends_at = time.monotonic() + 60
             while time.monotonic() < ends_at and not self.stopped.wait(0.05):
                 connection.sendall(piece)
 

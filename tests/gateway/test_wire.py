@@ -300,6 +300,7 @@ class TestRetryAfter:
             ("inf", None),
             ("nan", None),
             ("1e3", None),
+            ("7\x1f", None),  # white space to a text, not to a number
             ("٣", None),
             ("Sun, 99 Nov 2026 12:00:30 GMT", None),
             ("Sun, 22 Nov 2026 12:00:30 +99999999", None),

@@ -191,6 +191,18 @@ def test_looking_again_keeps_the_word_unless_there_is_a_new_one(editor):
     assert (rows[0].gateway_status, rows[0].due_at) == ("queued", None)
 
 
+def test_looking_again_remembers_when_it_was_seen_unfinished(editor):
+    token, rows = in_one_round(editor, 1)
+    seen_at = timezone.now() - timedelta(seconds=2)
+    reading.look_again(token, [rows[0].pk], due_at=soon(), seen_at=seen_at)
+    rows[0].refresh_from_db()
+    assert rows[0].last_read_at == seen_at
+    VideoRequest.objects.update(lease_token=token)
+    reading.look_again(token, [rows[0].pk], due_at=soon())
+    rows[0].refresh_from_db()
+    assert rows[0].last_read_at == seen_at
+
+
 def test_looking_again_is_for_rows_at_the_gateway(editor):
     row = put(editor, Status.SUBMITTED)
     for status in Status.values:
@@ -385,3 +397,33 @@ def test_a_row_that_holds_nothing_cannot_be_charged(editor, settings, caplog):
     assert (row.status, row.charged_credits) == (Status.FAILED, 0)
     assert "It cost nothing." in last_event(row).message
     assert caplog.records[0].levelno == logging.ERROR
+
+
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.SUBMITTED, Status.RENDERED])
+def test_what_a_wrong_clock_has_put_off_for_hours_is_looked_at_within_one(status, editor):
+    now = timezone.now()
+    far = put(editor, status, due_at=now + timedelta(hours=3))
+    near = put(editor, status, due_at=now + timedelta(minutes=59))
+    assert reading.bring_back(now) == 1
+    far.refresh_from_db()
+    assert seconds_until(far.due_at) == pytest.approx(3600, abs=5)
+    due_at = near.due_at
+    near.refresh_from_db()
+    assert near.due_at == due_at
+
+
+def test_what_is_in_doubt_may_wait_for_twelve_hours_and_what_cannot_be_had_for_its_end(editor):
+    now = timezone.now()
+    waits = {hours: put(editor, Status.IN_DOUBT, due_at=now + timedelta(hours=hours)) for hours in (11, 13)}
+    lost = put(editor, Status.IN_DOUBT, error_code="media", due_at=now + timedelta(days=7))
+    assert reading.bring_back(now) == 1
+    due = {hours: VideoRequest.objects.get(pk=row.pk).due_at for hours, row in waits.items()}
+    assert due == {11: now + timedelta(hours=11), 13: now + timedelta(hours=12)}
+    lost.refresh_from_db()
+    assert lost.due_at == now + timedelta(days=7)
+
+
+def test_a_long_lease_is_not_brought_back(editor, settings):
+    settings.GROKVIDEO = {**settings.GROKVIDEO, "FETCH_SECONDS": 7200}
+    put(editor, Status.RENDERED, due_at=timezone.now() + timedelta(seconds=7260))
+    assert reading.bring_back(timezone.now()) == 0

@@ -202,7 +202,7 @@ def test_what_waits_for_approval_holds_nothing(waiting, account):
 
 def test_what_should_exceed_its_budgets_says_so_to_whoever_approves(editor, draft):
     assert starting.ask_for_approval(draft, terms_of(editor, exceed_reason="Launch day."), limit=3)
-    assert last_event(draft).message.endswith("It should exceed its budgets: Launch day.")
+    assert last_event(draft).message.endswith("It should exceed its budgets. Reason: “Launch day.”")
 
 
 def test_only_a_draft_as_it_was_priced_asks_for_approval(editor, draft):
@@ -220,8 +220,11 @@ def test_only_a_draft_as_it_was_priced_asks_for_approval(editor, draft):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, "Approved for 5 credits. Go on."),
-        ({"exceed_reason": "Launch day."}, "Approved for 5 credits. Go on. It may exceed its budgets: Launch day."),
+        ({}, "Approved for 5 credits. Reason: “Go on.”"),
+        (
+            {"exceed_reason": "Launch day."},
+            "Approved for 5 credits. Reason: “Go on.” It may exceed its budgets. Reason: “Launch day.”",
+        ),
     ],
 )
 def test_approval_holds_and_queues(values, message, waiting, editor, account):
@@ -250,8 +253,15 @@ def test_only_what_waits_is_approved_or_declined(waiting, editor):
                 assert not starting.decline(waiting.pk, actor="boss", reason="", now=timezone.now())
 
 
+def test_what_was_changed_while_it_waited_is_not_approved_for_the_old_price(waiting, editor):
+    VideoRequest.objects.filter(pk=waiting.pk).update(duration_seconds=15)
+    with unchanged():
+        assert not starting.approve(waiting, terms_of(editor), reason="", now=timezone.now())
+
+
 @pytest.mark.parametrize(
-    ("reason", "message"), [("Too dear.", "Declined. It cost nothing. Too dear."), ("", "Declined. It cost nothing.")]
+    ("reason", "message"),
+    [("Too dear.", "Declined. It cost nothing. Reason: “Too dear.”"), ("", "Declined. It cost nothing.")],
 )
 def test_what_is_declined_ends_and_cost_nothing(reason, message, waiting, account):
     assert starting.decline(waiting.pk, actor="boss", reason=reason, now=timezone.now())

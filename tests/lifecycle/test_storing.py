@@ -10,12 +10,24 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from grokvideo_django.lifecycle import storing
+from grokvideo_django.lifecycle import expiring, storing
 from grokvideo_django.lifecycle.storing import Stored
 from grokvideo_django.models import CreditAccount, CreditEntry, PlannedFile, VideoRequest
+from grokvideo_django.polling import schedule
 from tests.site.models import Article
 
-from ..making import Status, another_lease, last_event, lease_of, overdue, put, seconds_until, turn_into, unchanged
+from ..making import (
+    Status,
+    another_lease,
+    last_event,
+    lease_of,
+    overdue,
+    put,
+    seconds_until,
+    shift,
+    turn_into,
+    unchanged,
+)
 from .table import Case, check_fence, check_moves, check_stays, each, fenced, from_every_allowed_status
 
 pytestmark = pytest.mark.django_db
@@ -372,3 +384,120 @@ def test_attaching_to_a_request_that_was_deleted(editor):
     lease = lease_of(row)
     VideoRequest.objects.filter(pk=row.pk).delete()
     assert not storing.attach_failed(lease, message="No.", now=timezone.now())
+
+
+# What was made, and cannot be had
+
+WEEK = timedelta(days=7)
+
+
+@pytest.fixture
+def lost(editor):
+    """In doubt for want of its file, which the gateway has deleted by now."""
+    row = put(editor, Status.RENDERED, rendered_at=timezone.now() - WEEK - timedelta(minutes=1), media_refusals=2)
+    assert storing.media_refused(lease_of(row), message="HTML.", now=timezone.now())
+    row.refresh_from_db()
+    return row
+
+
+def policy(settings, **charge):
+    settings.GROKVIDEO = {**settings.GROKVIDEO, "CHARGE": charge}
+
+
+@pytest.mark.parametrize("code", ["media", "not_stored"])
+def test_what_cannot_be_had_is_looked_at_when_the_gateway_has_deleted_it(editor, code):
+    row = put(editor, Status.RENDERED, rendered_at=timezone.now())
+    assert storing.doubt(lease_of(row), code=code, message="No.")
+    row.refresh_from_db()
+    assert row.due_at == row.rendered_at + WEEK
+    assert VideoRequest.objects.filter(expiring.UNDELIVERED).get() == row
+
+
+def test_asked_about_again_its_file_is_not_younger(editor):
+    first = timezone.now() - timedelta(days=6)
+    row = put(editor, Status.RENDERED, rendered_at=timezone.now(), file_expires_at=first + WEEK)
+    assert storing.doubt(lease_of(row), code="media", message="No.")
+    row.refresh_from_db()
+    assert row.due_at == first + WEEK
+
+
+def test_its_history_says_who_decides(editor, settings):
+    for charge, words in (({}, "what to do."), ({"undelivered": "full"}, "what to do or the gateway has deleted it.")):
+        policy(settings, **charge)
+        row = put(editor, Status.RENDERED, rendered_at=timezone.now())
+        assert storing.doubt(lease_of(row), code="media", message="No.")
+        assert last_event(row).message == f"No. Its credits stay held until a person says {words}"
+
+
+def test_the_gateway_forgets_when_the_schedule_says():
+    assert expiring.KEPT_FOR.total_seconds() == schedule.FORGOTTEN_AFTER_SECONDS
+
+
+@pytest.mark.parametrize(("share", "charged"), [("none", 0), ("full", 5), ("0.5", 3), (0, 0)])
+def test_then_it_ends_as_the_sites_policy_says(lost, settings, share, charged):
+    policy(settings, undelivered=share)
+    assert storing.undelivered(lost.pk, timezone.now())
+    lost.refresh_from_db()
+    account = CreditAccount.objects.get()
+    assert (lost.status, lost.charged_credits, account.held, account.posted) == ("failed", charged, 0, 105 - charged)
+    assert (lost.due_at, lost.lease_token, lost.error_code, lost.error_message) == (None, None, "media", "HTML.")
+    assert lost.finished_at is not None
+    event = last_event(lost)
+    assert (event.kind, event.from_status, event.to_status) == ("undelivered", "in_doubt", "failed")
+    assert "could not be stored here, and the gateway has deleted it by now." in event.message
+    assert (f"It cost {charged} credits" if charged else "It cost nothing.") in event.message
+
+
+def test_without_a_policy_it_stays_in_doubt_and_is_looked_at_once_a_day(lost, settings):
+    policy(settings, failed="full", moderated="full")
+    assert not storing.undelivered(lost.pk, timezone.now())
+    lost.refresh_from_db()
+    assert (lost.status, CreditAccount.objects.get().held) == ("in_doubt", 5)
+    assert seconds_until(lost.due_at) == pytest.approx(86_400, abs=10)
+    policy(settings, undelivered="none")
+    shift(lost, due_at=timedelta(days=1, minutes=1))
+    assert storing.undelivered(lost.pk, timezone.now())  # the policy came later, and counts
+
+
+def test_before_that_it_waits(lost, settings):
+    policy(settings, undelivered="full")
+    VideoRequest.objects.filter(pk=lost.pk).update(rendered_at=timezone.now() - WEEK + timedelta(hours=1))
+    assert not storing.undelivered(lost.pk, timezone.now())
+    lost.refresh_from_db()
+    assert (lost.status, lost.due_at) == ("in_doubt", lost.rendered_at + WEEK)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"due_at": timezone.now() + timedelta(hours=1)},
+        {"error_code": "deadline"},
+        {"status": Status.SUBMITTED},
+    ],
+)
+def test_nothing_else_ends_like_this(lost, settings, columns):
+    policy(settings, undelivered="full")
+    VideoRequest.objects.filter(pk=lost.pk).update(**columns)
+    with unchanged():
+        assert not storing.undelivered(lost.pk, timezone.now())
+
+
+# What it says of its cost
+
+
+@pytest.mark.parametrize(
+    ("values", "seconds", "words"),
+    [
+        ({}, 1.0, "Stored. It cost 5 of the 5 credits that were held."),
+        (
+            {"duration_seconds": 3},
+            2.0,
+            "It cost 10 of the 15 credits that were held: it is 2 s long, and 3 s were asked",
+        ),
+        ({"cancel_refused_at": timezone.now()}, 1.0, "that were held. It was too late to cancel it."),
+    ],
+)
+def test_a_stored_video_says_what_it_cost_and_why(editor, values, seconds, words):
+    row = put(editor, Status.RENDERED, **values)
+    assert storing.succeed(lease_of(row), stored(seconds=seconds))
+    assert words in last_event(row).message

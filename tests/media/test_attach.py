@@ -175,6 +175,14 @@ def test_a_url_field_gets_the_storages_own_address(stored, article, settings):
     assert article.hero_url == f"https://www.example.com/media/grokvideo/{row.pk}.mp4"
 
 
+def test_a_url_field_never_gets_a_path(stored, article):
+    row = stored(article, "hero_url")
+    assert try_to_attach(row) is False
+    assert 'Set GROKVIDEO["SITE_URL"]' in last_event(row).message
+    article.refresh_from_db()
+    assert article.hero_url == ""
+
+
 def test_without_a_permanent_address_the_event_says_what_to_do(stored, article, settings, monkeypatch):
     class Signed(FileSystemStorage):
         def url(self, name):
@@ -337,6 +345,8 @@ def test_a_worker_that_died_with_its_copy_is_swept(stored, article, at, copies):
             attach(row.pk)
     assert len(files(copies)) == 1
     assert sweep(timezone.now()) == 0
+    PlannedFile.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert sweep(timezone.now()) == 0  # its lease is alive
     overdue(row)
     assert sweep(timezone.now()) == 1
     assert files(copies) == []
@@ -345,7 +355,8 @@ def test_a_worker_that_died_with_its_copy_is_swept(stored, article, at, copies):
 
 
 @pytest.mark.parametrize("field", ["hero", "hero_url", "request"])
-def test_a_lost_lease_attaches_nothing(field, stored, article, copies, monkeypatch):
+def test_a_lost_lease_attaches_nothing(field, stored, article, copies, monkeypatch, settings):
+    settings.GROKVIDEO = {**settings.GROKVIDEO, "SITE_URL": "https://www.example.com"}
     row = stored(article, field)
     real = attaching._save
 
@@ -405,7 +416,7 @@ def test_a_copy_that_cannot_be_deleted_stays_planned_for_the_sweep(stored, artic
         assert try_to_attach(row) is False
     assert last_event(row).kind == "attach_failed"
     assert (len(files(copies)), PlannedFile.objects.count()) == (1, 1)
-    sweep(timezone.now())
+    sweep(timezone.now() + timedelta(minutes=6))
     assert (files(copies), PlannedFile.objects.count()) == ([], 0)
 
 

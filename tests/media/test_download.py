@@ -380,11 +380,12 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
         ("999999999", 3_600),
         (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90),
         (format_datetime(NOW - timedelta(seconds=90), usegmt=True), 0),
-        ("Sun, 22 Nov 2026 12:01:00 -0000", None),  # no time zone
+        ("Sun, 22 Nov 2026 12:01:00 -0000", 60),  # no time zone: UTC
         ("Sun, 22 Nov 99999999999 12:01:00 GMT", None),
         ("-1", None),
-        ("1.5", None),
-        ("9" * 5_000, None),
+        ("1.5", 1.5),
+        ("9" * 5_000, 3_600),
+        ("7\x1f", None),
         ("\u0663", None),
         ("soon", None),
         ("", None),

@@ -233,13 +233,22 @@ def test_a_day_before_the_gateway_deletes_it_a_person_must_decide(rendered, fold
     VideoRequest.objects.update(rendered_at=timezone.now() - timedelta(days=5, hours=23))
     fetch(row)
     assert row.status == "rendered"
-    VideoRequest.objects.update(rendered_at=timezone.now() - timedelta(days=6, seconds=1))
+    finished_at = timezone.now() - timedelta(days=6, seconds=1)
+    VideoRequest.objects.update(rendered_at=finished_at, file_expires_at=finished_at + timedelta(days=7))
     fetch(row)
-    assert (row.status, row.error_code, row.due_at) == ("in_doubt", "not_stored", None)
+    assert (row.status, row.error_code, row.due_at) == ("in_doubt", "not_stored", finished_at + timedelta(days=7))
     assert "The gateway deletes it within a day." in row.error_message
     assert held() == 5
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     nothing_left(folders)
+
+
+def test_a_file_that_the_gateway_has_deleted_is_given_up_however_late_it_was_asked_about_again(rendered):
+    row = rendered("media-500")
+    VideoRequest.objects.update(file_expires_at=timezone.now(), file_warn_at=timezone.now())
+    fetch(row)
+    assert (row.status, row.error_code, row.file_warn_at) == ("in_doubt", "not_stored", None)
+    assert "The gateway has deleted it by now." in row.error_message
 
 
 def test_a_gateway_that_cannot_be_asked_is_a_passing_fault(rendered, sandbox):
@@ -280,7 +289,7 @@ def test_what_is_no_acceptable_video_is_for_a_person_after_three_tries(word, ren
         assert (row.status, row.media_refusals, last_event(row).kind) == ("rendered", refusals, "media_refused")
         assert seconds_until(row.due_at) == pytest.approx(20, abs=3)
     assert fetch(row) is False
-    assert (row.status, row.error_code, row.due_at) == ("in_doubt", "media", None)
+    assert (row.status, row.error_code, row.due_at) == ("in_doubt", "media", row.rendered_at + timedelta(days=7))
     assert row.error_message
     assert sandbox.answers["read 200"] == reads + 2  # the job is read again before each further try
     assert held() == 5
@@ -475,7 +484,7 @@ def test_a_file_that_cannot_be_deleted_stays_planned_for_the_sweep(rendered, mon
     assert len(files(folders)) == 2
     assert PlannedFile.objects.filter(place="result").count() == 2
     assert "could not be deleted yet" in caplog.text
-    sweep(timezone.now())
+    sweep(timezone.now() + timedelta(minutes=6))
     nothing_left(folders)
 
 
@@ -513,7 +522,7 @@ def test_whoever_comes_back_after_the_sweep_refers_to_no_deleted_file(rendered, 
 
     def stopped():
         overdue(row)
-        sweep(timezone.now())
+        sweep(timezone.now() + timedelta(minutes=6))
 
     at("fetch.stored", stopped)
     assert fetch(row) is False

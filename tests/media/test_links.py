@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from django.core import signing
 from django.core.files.storage import FileSystemStorage
-from django.test import override_settings
 from django.urls import include, path, reverse
 
 from grokvideo_django.exceptions import MediaError
@@ -85,22 +84,11 @@ def test_without_the_media_view_it_says_what_to_do(settings, monkeypatch):
 
 
 def test_a_site_that_does_not_say_where_it_is(request_):
-    assert links.site_url() == ""
-    assert links.permanent_url(request_) == "/media/grokvideo/1%20fox.mp4"
+    with pytest.raises(MediaError, match="SITE_URL"):
+        links.permanent_url(request_)
 
 
-@pytest.mark.parametrize("configured", ["https://www.example.com", "https://www.example.com/"])
-def test_where_the_site_is_by_its_setting(configured, settings):
-    settings.GROKVIDEO = {**settings.GROKVIDEO, "SITE_URL": configured}
-    assert links.site_url() == "https://www.example.com/"
-
-
-def test_where_the_site_is_by_djangos_sites(settings):
-    with override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS, "django.contrib.sites"], SITE_ID=1):
-        from django.contrib.sites import models  # noqa: PLC0415 - importable only where it is installed
-
-        models.SITE_CACHE[1] = models.Site(pk=1, domain="films.example.com")
-        try:
-            assert links.site_url() == "https://films.example.com/"
-        finally:
-            models.SITE_CACHE.clear()
+def test_what_expires_has_no_address_where_the_site_does_not_say_its_own(request_, monkeypatch):
+    monkeypatch.setattr(VIDEO, "storage", Signed())
+    with pytest.raises(MediaError, match="SITE_URL"):
+        links.permanent_url(VideoRequest(video="1.mp4"))

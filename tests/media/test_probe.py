@@ -6,7 +6,7 @@ import tracemalloc
 from io import BytesIO
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grokvideo_django.exceptions import MediaRefused
@@ -397,7 +397,7 @@ def only_refuses(data: bytes) -> None:
     assert info.video_codec.isprintable()
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.binary(max_size=2_000), st.booleans())
 def test_random_bytes(data, begins_well):
     only_refuses(FTYP + data if begins_well else data)
@@ -409,7 +409,7 @@ LEAVES = st.tuples(
 BRANCHES = st.sampled_from([b"moov", b"trak", b"mdia", b"minf", b"stbl", b"mvex", b"moof", b"traf"])
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.recursive(LEAVES, lambda inner: st.tuples(BRANCHES, st.lists(inner, max_size=5)), max_leaves=30))
 def test_random_boxes(tree):
     def write(node):
@@ -420,7 +420,7 @@ def test_random_boxes(tree):
     only_refuses(film(extra=write(tree)))
 
 
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400)
 @given(
     name=st.sampled_from(["plain", "faststart", "fragmented", "quicktime", "half_fragmented"]),
     seed=st.integers(0, 2**32),

@@ -158,7 +158,18 @@ def test_a_file_that_cannot_be_deleted_keeps_its_plan_behind_all_others(monkeypa
     assert sweep(now()) == 1
     assert not HERO.storage.exists("heroes/1.mp4")
     monkeypatch.undo()
-    assert sweep(now()) == 1
+    assert sweep(kept.expires_at + timedelta(seconds=1)) == 1
+    assert not default_storage.exists("grokvideo/1.mp4")
+
+
+def test_a_plan_stays_until_its_worker_can_no_longer_come_back():
+    """Stopped past its lease, on again, it writes the file, and is killed: all of it within the plan's time."""
+    until = now() + timedelta(minutes=5)
+    plan("result", "grokvideo/1.mp4", expires_at=until)
+    assert sweep(now()) == 0
+    result()
+    assert sweep(until + timedelta(seconds=1)) == 1
+    assert not default_storage.exists("grokvideo/1.mp4")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from grokvideo_django import credits, submission
-from grokvideo_django.lifecycle import reading, site, submitting
+from grokvideo_django.gateway import RateLimit
+from grokvideo_django.lifecycle import money, reading, site, submitting
 from grokvideo_django.models import CreditAccount, GatewayState, VideoRequest
 from grokvideo_django.polling import rate
 from grokvideo_django.polling import tick as ticking
@@ -55,7 +56,8 @@ def test_the_lease_of_the_dead_is_taken_over(tick):
 
 def test_the_leases_are_short_and_go_on_while_the_gateway_takes_its_time(tick, at_gateway, editor, monkeypatch):
     monkeypatch.setattr(ticking, "LEASE_SECONDS", 1.5)
-    row = at_gateway(editor, "delay=0 read-stall=2.5")
+    monkeypatch.setattr("grokvideo_django.polling.reads.LEASE_SECONDS", 1.5)
+    row = at_gateway(editor, "delay=0 read-stall=4")
     began = timezone.now()
     seen = []
     real = reading.renew
@@ -69,8 +71,7 @@ def test_the_leases_are_short_and_go_on_while_the_gateway_takes_its_time(tick, a
     tick()
     row.refresh_from_db()
     assert row.status == Status.RENDERED
-    assert len(seen) >= 2
-    assert seen[-1][0] > began + timedelta(seconds=2.5)
+    assert seen[-1][0] > began + timedelta(seconds=2.5)  # the first ones ended after 1.5 s
     assert seen[-1][1] == pytest.approx(seen[-1][0], abs=timedelta(seconds=1))
 
 
@@ -134,8 +135,8 @@ def test_a_successor_is_rung_for_only_after_the_lease_is_given_back(tick, bell, 
 def test_it_ends_at_once_and_for_good_when_nothing_is_in_flight(tick, bell, editor):
     put(editor, Status.SUCCEEDED, due_at=None, lease_token=None)
     began = time.monotonic()
-    tick(20)
-    assert time.monotonic() - began < 5
+    tick(60)
+    assert time.monotonic() - began < 30
     assert (bell.rings, bell.looks) == ([], 0)
 
 
@@ -160,8 +161,8 @@ def test_it_yields_as_soon_as_other_jobs_wait(tick, bell, at_gateway, editor):
     at_gateway(editor)
     bell.other_work = lambda: True
     began = time.monotonic()
-    tick(20)
-    assert time.monotonic() - began < 5
+    tick(60)
+    assert time.monotonic() - began < 30
     assert (bell.looks, len(bell.rings)) == (1, 1)
 
 
@@ -169,7 +170,7 @@ def test_it_ends_when_its_time_is_up(tick, bell, editor):
     put(editor, Status.QUEUED)
     began = time.monotonic()
     tick(0.5)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < ticking.LOOP_SECONDS
     assert len(bell.rings) == 1
 
 
@@ -179,7 +180,7 @@ def test_it_ends_when_its_time_is_up(tick, bell, editor):
 def test_naps_are_short_and_end_when_something_is_due(seconds, pause, nap, bell, editor):
     put(editor, Status.SUBMITTED, due_at=timezone.now() + timedelta(seconds=seconds))
     one = ticking.Tick(bell, reader=None, gate=None, token=0)
-    one._pause = pause
+    one._reads._wait_seconds = pause
     assert one._nap() == pytest.approx(nap, abs=0.2)
 
 
@@ -353,14 +354,21 @@ def test_only_what_is_due_is_read(tick, sandbox, at_gateway, editor):
     assert sandbox.answers["read 200"] == 0
 
 
-def test_reads_keep_to_the_request_budget_the_longest_waiting_first(tick, sandbox, at_gateway, editor, settings):
+def test_reads_keep_to_the_request_budget_the_latest_first(tick, sandbox, at_gateway, editor, settings):
+    """Not the longest due: those that have probably been finished the longest."""
     rows = [at_gateway(editor) for _ in range(4)]
-    for position, row in enumerate(reversed(rows)):
-        VideoRequest.objects.filter(pk=row.pk).update(due_at=timezone.now() - timedelta(minutes=9 - position))
+    now = timezone.now()
+    for row, age, seen in zip(rows, (10, 60, 70, 80), (0, 58, 20, 30), strict=True):
+        VideoRequest.objects.filter(pk=row.pk).update(
+            due_at=now - timedelta(seconds=100 - age),
+            submitted_at=now - timedelta(seconds=age),
+            last_read_at=now - timedelta(seconds=age - seen),
+        )
     settings.GROKVIDEO = {**settings.GROKVIDEO, "REQUESTS_PER_MINUTE": 100}
     tick()
     assert [row.pk for row in VideoRequest.objects.filter(reads=1).order_by("-pk")] == [rows[3].pk, rows[2].pk]
     assert sandbox.answers["read 200"] == 2
+    rate.gate().learn(RateLimit(limit=100, remaining=0, reset_seconds=60))
     with unchanged():
         tick()
     assert sandbox.answers["read 200"] == 2
@@ -373,18 +381,19 @@ def test_a_loop_naps_until_the_budget_has_room(bell, at_gateway, editor, redis_s
     with Reader(submission.client) as reader:
         one = ticking.Tick(bell, reader, gate, 0)
         one.round()
-        assert one._pause == pytest.approx(30, abs=1)
+        assert one._reads.pressed_seconds == pytest.approx(30, abs=1)
         assert one._nap() == 1.0
         redis_server.flush()
         one.round()
-        assert one._pause == 0
+        assert one._reads.pressed_seconds == 0
 
 
 @pytest.mark.parametrize("count", [2, 50])
 def test_a_round_takes_a_constant_number_of_queries(count, tick, bell, at_gateway, sandbox, editor, settings):
     settings.GROKVIDEO = {**settings.GROKVIDEO, "REQUESTS_PER_MINUTE": 600_000}
     past = timezone.now() - timedelta(seconds=1)
-    rows = [*(at_gateway(editor, due_at=past) for _ in range(2)), *many(editor, count - 2, due_at=past)]
+    sent = {"due_at": past, "submitted_at": past}  # of one age: the next look at them is the same
+    rows = [*(at_gateway(editor, **sent) for _ in range(2)), *many(editor, count - 2, due_at=past)]
     many(editor, count, Status.QUEUED, due_at=past)
     many(editor, count, Status.RENDERED, due_at=past)
     bell.space = 1000
@@ -397,8 +406,26 @@ def test_a_round_takes_a_constant_number_of_queries(count, tick, bell, at_gatewa
     assert VideoRequest.objects.filter(pk__in=[row.pk for row in rows], reads=1).count() == count
     assert (len(bell.submitted), len(bell.fetched)) == (count, count)
     # Looking after: due rows, the pause, two UPDATEs. Reading: due rows, claim, what was claimed; one UPDATE for each
-    # of the distinct outcomes (pending; unknown jobs); the pause.
-    assert len(queries) <= 10, [query["sql"][:90] for query in queries]
+    # of the distinct outcomes (pending; unknown jobs); the pause. Learning, every ten seconds: what is finished, what
+    # was sent lately, how many are in flight, and what is published.
+    assert len(queries) <= 15, [query["sql"][:90] for query in queries]
+
+
+@pytest.mark.parametrize(
+    ("waiting", "paused", "read"), [(1, False, [False, True]), (0, False, [True, True]), (1, True, [True, True])]
+)
+def test_while_submissions_wait_only_what_is_late_is_worth_a_read(
+    waiting, paused, read, bell, at_gateway, editor, redis_server
+):
+    """Of the request budget that both share, each read takes a submission; of a paused site's it takes nothing."""
+    now = timezone.now()
+    ages = 15, 120
+    rows = [at_gateway(editor, due_at=now, submitted_at=now - timedelta(seconds=age)) for age in ages]
+    many(editor, waiting, Status.QUEUED, due_at=now)
+    if paused:
+        site.pause(now, status=402, message="")
+    assert ticking.in_passing(bell, new_client=submission.client, gate=rate.gate())
+    assert [VideoRequest.objects.get(pk=row.pk).reads == 1 for row in rows] == read
 
 
 def test_a_row_that_is_being_read_is_not_read_twice(tick, at_gateway, sandbox, editor):
@@ -450,3 +477,43 @@ def test_trouble_with_grants_does_not_stop_the_tick(tick, bell, editor, monkeypa
     assert tick() is True
     assert bell.submitted == [row.pk]
     assert caplog.records[0].levelno == logging.ERROR
+
+
+# -- what was made and cannot be had
+
+
+def test_the_tick_ends_it_by_the_sites_policy_and_asks_nobody(tick, at_gateway, sandbox, editor, settings):
+    columns = {"status": "in_doubt", "error_code": "media", "rendered_at": timezone.now() - timedelta(days=8)}
+    row = at_gateway(editor, "delay=0", **columns)
+    tick()
+    row.refresh_from_db()
+    assert (row.status, sandbox.answers["read 200"]) == (Status.IN_DOUBT, 0)
+    overdue(row)
+    settings.GROKVIDEO = {**settings.GROKVIDEO, "CHARGE": {"undelivered": "full"}}
+    tick()
+    row.refresh_from_db()
+    assert (row.status, row.charged_credits, sandbox.answers["read 200"]) == (Status.FAILED, 5, 0)
+
+
+def test_one_that_cannot_be_ended_does_not_stop_the_tick(tick, at_gateway, editor, settings, monkeypatch):
+    settings.GROKVIDEO = {**settings.GROKVIDEO, "CHARGE": {"undelivered": "full"}}
+    columns = {"status": "in_doubt", "error_code": "media", "rendered_at": timezone.now() - timedelta(days=8)}
+    rows = [at_gateway(editor, **columns) for _twice in range(2)]
+    real = money.end_without_video
+
+    def end(row, *arguments, **values):
+        if row.pk == rows[0].pk:
+            raise RuntimeError
+        return real(row, *arguments, **values)
+
+    monkeypatch.setattr(money, "end_without_video", end)
+    tick()
+    assert [VideoRequest.objects.get(pk=row.pk).status for row in rows] == [Status.IN_DOUBT, Status.FAILED]
+
+
+def test_no_round_asks_about_it(bell, at_gateway, sandbox, editor, redis_server):
+    row = at_gateway(editor, "delay=0", status="in_doubt", error_code="media", rendered_at=timezone.now())
+    with Reader(submission.client) as reader:
+        ticking.Tick(bell, reader, rate.gate(), 0).round()
+    row.refresh_from_db()
+    assert (row.status, row.reads, sandbox.answers["read 200"]) == (Status.IN_DOUBT, 0, 0)

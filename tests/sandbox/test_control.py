@@ -138,6 +138,12 @@ class TestCommands:
         )
         assert abs(api.post().json()["created"] - time.time()) < 5
 
+    def test_an_answer_that_comes_after_a_reset_is_not_counted(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+        job = api.job("[sandbox:read-stall=5]")
+        monkeypatch.setattr(api.sandbox.world, "wait", lambda seconds: api.sandbox.reset())
+        api.read(job)
+        assert api.sandbox.answers == {}
+
     @pytest.mark.parametrize(
         ("command", "arguments"),
         [

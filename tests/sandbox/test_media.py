@@ -189,7 +189,7 @@ class TestFaults:
         with api.anonymous.stream("GET", api.url(api.job("[sandbox:media-drip]"))) as answer:
             began, pieces = time.monotonic(), answer.iter_raw()
             assert b"".join(next(pieces) for _ in range(2)) == MP4_HEAD[:2]
-            assert 0.8 < time.monotonic() - began < 2
+            assert time.monotonic() - began > 0.8
 
     def test_a_drip_ends(self) -> None:
         assert list(drip(lambda seconds: None, iter([b"ab", b"c"]))) == [b"a", b"b", b"c"]

@@ -90,7 +90,7 @@ def test_stopping_ends_waits_and_threads(clips: Factory) -> None:
         began = time.monotonic()
         sandbox.stop()
         sandbox.stop()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 30
         assert all(isinstance(future.exception(), httpx.TransportError) for future in stalled)
     api.close()
     assert threading.active_count() == before

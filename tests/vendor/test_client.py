@@ -9,6 +9,7 @@ import asyncio
 import io
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -155,7 +156,8 @@ def test_the_same_without_threads(sandbox):
             content: bytes = await client.files.download(job.id, "video.mp4")
             return content
 
-    assert seconds_of(asyncio.run(work())) == pytest.approx(1, abs=0.1)
+    with ThreadPoolExecutor(1) as elsewhere:  # in this thread a browser's test may have left a loop that runs
+        assert seconds_of(elsewhere.submit(asyncio.run, work()).result()) == pytest.approx(1, abs=0.1)
 
 
 def test_its_own_loop_breaks_at_a_304_that_ours_must_survive(sandbox, client):

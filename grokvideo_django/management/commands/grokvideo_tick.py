@@ -40,5 +40,6 @@ class Command(BaseCommand):
 
     def _left(self) -> str:
         state = GatewayState.objects.current()
-        paused = f" Submissions are paused: {state.pause_reason}" if state.is_paused else ""
+        by = f" by {state.paused_by}" if state.is_paused_by_hand else ""
+        paused = f" Submissions are paused{by}: {state.pause_reason}" if state.is_paused else ""
         return f"{VideoRequest.objects.in_flight().count()} in flight.{paused}"

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from demo import money, state
-from demo.people import ADMIN, PASSWORD
+from demo.people import ADMIN, EDITOR, PASSWORD
 from demo.processes import ChildEnded, Crew, Stopped
 from demo.redis_server import NoRedis
 from demo.stage import Stage, base_folder
@@ -56,6 +56,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _announce(self, stage: Stage) -> None:
-        line = f"Ready: {stage.url}admin/ · user {ADMIN} · password {PASSWORD} · Ctrl-C stops everything"
+        users = f"user {ADMIN} · password {PASSWORD} · or user {EDITOR}, same password"
+        line = f"Ready: {stage.url}admin/ · {users} · Ctrl-C stops everything"
         self.stdout.write(f"\n{self.style.SUCCESS(line)}\n")
         self.stdout.flush()
