@@ -54,6 +54,8 @@ class Run:
     def __init__(self, children: Sequence[Child], *, grace_seconds: float = 10) -> None:
         self.words: list[str] = []
         self.trouble: str | None = None
+        self.runs = True
+        self.broken: BaseException | None = None
         self.children = children
         self.supervisor = Supervisor(
             children=children, say=self.words.append, trouble=lambda: self.trouble, grace_seconds=grace_seconds
@@ -64,19 +66,29 @@ class Run:
         thread = threading.Thread(target=self._act, args=[steps])
         thread.start()
         self.supervisor.run()
+        self.runs = False
         thread.join()
+        if self.broken is not None:
+            raise self.broken
         return self.words
 
     def _act(self, steps: Sequence[tuple[str, Callable[[], object]]]) -> None:
         seen = 0
-        for words, act in steps:
-            wait_for(lambda words=words, seen=seen: any(words in line for line in self.words[seen:]))
-            seen = len(self.words)
-            act()
+        try:
+            for words, act in steps:
+                wait_for(lambda words=words, seen=seen: any(words in line for line in self.words[seen:]))
+                seen = len(self.words)
+                act()
+        except BaseException as error:
+            self.broken = error
+            if self.runs:  # and nobody else would end it
+                stop()
 
     @property
     def pid(self) -> int:
-        return self.children[0].pid or 0
+        pid = self.children[0].pid
+        assert pid is not None, self.words  # 0 would mean this process and its family
+        return pid
 
 
 def stop() -> None:
@@ -84,8 +96,9 @@ def stop() -> None:
 
 
 def wait_for(found: Callable[[], object]) -> None:
-    ends_at = time.monotonic() + 20
-    while not found() and time.monotonic() < ends_at:
+    ends_at = time.monotonic() + 60
+    while not found():
+        assert time.monotonic() < ends_at
         time.sleep(0.02)
 
 
@@ -196,8 +209,7 @@ def test_a_child_of_a_killed_child_may_finish_and_is_waited_for(tmp_path: Path) 
     run = Run([Child(program, environment=dict(os.environ))])
 
     def act() -> None:
-        while len(processes.members(run.pid)) < 2:
-            time.sleep(0.02)
+        wait_for(lambda: len(processes.members(run.pid)) == 2)
         os.kill(run.pid, signal.SIGKILL)
 
     run.play(("runs", act), ("was ended by SIGKILL", stop))

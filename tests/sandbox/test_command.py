@@ -61,7 +61,7 @@ def test_in_this_process() -> None:
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    stopper = threading.Thread(target=stop)
+    stopper = threading.Thread(target=stop, daemon=True)  # or a command that fails would be waited for
     stopper.start()
     call_command(Command(), port=0, stdout=out)
     stopper.join()
