@@ -23,6 +23,7 @@ from grokvideo_django.models import CreditAccount, VideoRequest
 from grokvideo_django.sandbox import Sandbox
 
 from . import settings as test_settings
+from . import timing
 
 # A slow machine is no failure. Fixtures that last for all examples are looked after by their tests.
 hypothesis.settings.register_profile(
@@ -33,6 +34,11 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("tests")
 
 REQUIRED = bool(os.environ.get("CI"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    timing.begin()
 
 
 def unavailable(what: str) -> None:

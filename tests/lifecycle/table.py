@@ -12,6 +12,7 @@ from grokvideo_django.lifecycle.submitting import Lease
 from grokvideo_django.models import CreditAccount, CreditEntry, VideoRequest
 
 from ..making import Status, another_lease, last_event, lease_of, put, seconds_until, turn_into, unchanged
+from ..timing import about
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ def check_moves(case: Case, status: str, owner: Any) -> VideoRequest:
     if case.due is None:
         assert row.due_at is None
     else:
-        assert seconds_until(row.due_at) == pytest.approx(case.due, abs=10)
+        assert seconds_until(row.due_at) == about(case.due)
     if case.error_code is not None:
         assert (row.error_code, bool(row.error_message)) == (case.error_code, bool(case.error_code))
     _check_money(case, row)

@@ -25,6 +25,7 @@ from ..making import (
     turn_into,
     unchanged,
 )
+from ..timing import about
 from .table import Case, check_fence, check_moves, check_stays, each, fenced, from_every_allowed_status
 
 pytestmark = pytest.mark.django_db
@@ -135,7 +136,7 @@ def test_due_rows_are_claimed_with_one_token_in_two_queries(editor, django_asser
         token = reading.claim(pks, now=now, until=now + timedelta(seconds=60))
         got = reading.claimed(token, pks)
     assert sorted(row.pk for row in got) == sorted(row.pk for row in rows)
-    assert all(seconds_until(row.due_at) == pytest.approx(60, abs=5) for row in got)
+    assert all(seconds_until(row.due_at) == about(60) for row in got)
 
 
 def test_rows_in_other_states_are_not_claimed(editor):
@@ -180,7 +181,7 @@ def test_any_number_of_rows_is_looked_at_again_in_one_query(count, editor, djang
         assert reading.look_again(token, [row.pk for row in rows], due_at=soon(), gateway_status="x" * 70) == count
     rows[-1].refresh_from_db()
     assert (rows[-1].reads, rows[-1].lease_token, rows[-1].gateway_status) == (1, None, "x" * 64)
-    assert seconds_until(rows[-1].due_at) == pytest.approx(42, abs=5)
+    assert seconds_until(rows[-1].due_at) == about(42)
     assert not rows[-1].events.filter(kind="looked").exists()
 
 
@@ -273,7 +274,7 @@ def test_a_video_that_was_finished_before_it_could_be_canceled_says_so(editor):
     reading.rendered(token, [Rendered(pk=row.pk, url=URL)])
     row.refresh_from_db()
     assert "too late to cancel it: the video is kept and charged" in last_event(row).message
-    assert seconds_until(row.cancel_refused_at) == pytest.approx(0, abs=5)
+    assert seconds_until(row.cancel_refused_at) == about(0)
 
 
 @pytest.mark.parametrize("refused", [None, timezone.now() - timedelta(minutes=1)])
@@ -316,7 +317,7 @@ def test_a_doorbell_is_rung_again_and_the_dead_lease_ends(status, editor):
     assert reading.ring_again([row.pk], now=now, due_at=soon()) == 1
     row.refresh_from_db()
     assert (row.status, row.lease_token) == (status, None)
-    assert seconds_until(row.due_at) == pytest.approx(42, abs=5)
+    assert seconds_until(row.due_at) == about(42)
 
 
 @pytest.mark.parametrize("status", [Status.SUBMITTING, *BOTH])
@@ -336,7 +337,7 @@ def test_waiting_on_changes_when_and_nothing_else(editor):
     before = VideoRequest.objects.values().get(pk=row.pk)
     row.refresh_from_db()
     assert before["lease_token"] == row.lease_token
-    assert (row.status, seconds_until(row.due_at)) == (Status.SUBMITTING, pytest.approx(42, abs=5))
+    assert (row.status, seconds_until(row.due_at)) == (Status.SUBMITTING, about(42))
 
 
 def test_a_row_that_is_put_aside_for_the_same_reason_says_it_once(editor):
@@ -344,7 +345,7 @@ def test_a_row_that_is_put_aside_for_the_same_reason_says_it_once(editor):
     for _time in range(3):
         assert reading.put_aside(lease_of(row), message="Boom.", due_at=soon())
         row.refresh_from_db()
-        assert (row.lease_token, seconds_until(row.due_at)) == (None, pytest.approx(42, abs=5))
+        assert (row.lease_token, seconds_until(row.due_at)) == (None, about(42))
         turn_into(row, Status.SUBMITTED)
     assert row.events.filter(kind="put_aside").count() == 1
     assert reading.put_aside(lease_of(row), message="Bang.", due_at=soon())
@@ -406,7 +407,7 @@ def test_what_a_wrong_clock_has_put_off_for_hours_is_looked_at_within_one(status
     near = put(editor, status, due_at=now + timedelta(minutes=59))
     assert reading.bring_back(now) == 1
     far.refresh_from_db()
-    assert seconds_until(far.due_at) == pytest.approx(3600, abs=5)
+    assert seconds_until(far.due_at) == about(3600)
     due_at = near.due_at
     near.refresh_from_db()
     assert near.due_at == due_at

@@ -10,6 +10,7 @@ from grokvideo_django.lifecycle import starting
 from grokvideo_django.models import CreditAccount, CreditEntry, VideoRequest
 
 from ..making import MODEL, Status, last_event, put, seconds_until, turn_into, unchanged
+from ..timing import about
 
 pytestmark = pytest.mark.django_db
 
@@ -27,8 +28,8 @@ def test_starting_holds_the_quote_and_queues(editor, draft, account):
     assert start(draft, editor)
     draft.refresh_from_db()
     assert (draft.status, draft.quoted_credits, draft.model) == (Status.QUEUED, 5, MODEL)
-    assert seconds_until(draft.due_at) == pytest.approx(15, abs=5)
-    assert seconds_until(draft.queue_expires_at) == pytest.approx(86_400, abs=5)
+    assert seconds_until(draft.due_at) == about(15)
+    assert seconds_until(draft.queue_expires_at) == about(86_400)
     event = last_event(draft)
     assert (event.kind, event.from_status, event.to_status) == ("queued", Status.DRAFT, Status.QUEUED)
     assert event.actor == "editor"
@@ -233,8 +234,8 @@ def test_approval_holds_and_queues(values, message, waiting, editor, account):
     event = last_event(waiting)
     assert (event.kind, event.from_status, event.to_status) == ("queued", "awaiting_approval", "queued")
     assert (event.message, event.actor) == (message, "boss")
-    assert seconds_until(waiting.due_at) == pytest.approx(15, abs=5)
-    assert seconds_until(waiting.queue_expires_at) == pytest.approx(86_400, abs=5)
+    assert seconds_until(waiting.due_at) == about(15)
+    assert seconds_until(waiting.queue_expires_at) == about(86_400)
     account.refresh_from_db()
     assert account.held == 5
 

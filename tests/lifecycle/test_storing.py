@@ -28,6 +28,7 @@ from ..making import (
     turn_into,
     unchanged,
 )
+from ..timing import about
 from .table import Case, check_fence, check_moves, check_stays, each, fenced, from_every_allowed_status
 
 pytestmark = pytest.mark.django_db
@@ -165,7 +166,7 @@ class TestClaims:
         lease = claim(row.pk, timezone.now())
         row.refresh_from_db()
         assert (row.lease_token, getattr(row, counter)) == (lease.token, 1)
-        assert seconds_until(row.due_at) == pytest.approx(seconds, abs=5)
+        assert seconds_until(row.due_at) == about(seconds)
         assert storing.holds(lease, timezone.now())
 
     def test_a_row_that_another_has_is_not_taken(self, claim, status, counter, seconds, editor):
@@ -226,7 +227,7 @@ def test_a_plan_names_files_before_their_first_byte(editor):
     assert {temporary.lease_token, result.lease_token} == {row.lease_token}
     assert result.request_key == row.key
     assert result.target_field == "a.B.c"
-    assert seconds_until(result.expires_at) == pytest.approx(300, abs=5)
+    assert seconds_until(result.expires_at) == about(300)
 
 
 def test_only_the_named_files_of_the_lease_are_forgotten(editor):
@@ -375,8 +376,8 @@ def test_attaching_is_tried_five_times_with_growing_pauses(editor):
         row = put(editor, Status.SUCCEEDED, attach_attempts=attempts)
         storing.attach_failed(lease_of(row), message="No.", now=timezone.now())
         row.refresh_from_db()
-        pauses.append(None if row.due_at is None else round(seconds_until(row.due_at), -1))
-    assert pauses == [120, 480, 1920, 7680, None]
+        pauses.append(row.due_at and seconds_until(row.due_at))
+    assert pauses == about([120, 480, 1920, 7680, None])
 
 
 def test_attaching_to_a_request_that_was_deleted(editor):
@@ -453,7 +454,7 @@ def test_without_a_policy_it_stays_in_doubt_and_is_looked_at_once_a_day(lost, se
     assert not storing.undelivered(lost.pk, timezone.now())
     lost.refresh_from_db()
     assert (lost.status, CreditAccount.objects.get().held) == ("in_doubt", 5)
-    assert seconds_until(lost.due_at) == pytest.approx(86_400, abs=10)
+    assert seconds_until(lost.due_at) == about(86_400)
     policy(settings, undelivered="none")
     shift(lost, due_at=timedelta(days=1, minutes=1))
     assert storing.undelivered(lost.pk, timezone.now())  # the policy came later, and counts

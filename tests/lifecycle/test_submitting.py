@@ -25,6 +25,7 @@ from ..making import (
     turn_into,
     unchanged,
 )
+from ..timing import about
 from .table import Case, check_fence, check_moves, check_stays, each, fenced, from_every_allowed_status
 
 pytestmark = pytest.mark.django_db
@@ -201,7 +202,7 @@ def test_a_claim_is_committed_with_a_lease_that_outlives_the_post(editor, settin
     lease = submitting.claim(row.pk, timezone.now())
     row.refresh_from_db()
     assert (row.status, row.lease_token, row.submit_attempts) == (S, lease.token, 1)
-    assert seconds_until(row.due_at) == pytest.approx(130, abs=5)
+    assert seconds_until(row.due_at) == about(130)
     assert (last_event(row).from_status, last_event(row).to_status) == (Status.QUEUED, S)
 
 
@@ -226,7 +227,7 @@ def test_confirming_renews_the_lease(editor, settings):
     row = put(editor, S)
     assert submitting.confirm(lease_of(row), timezone.now())
     row.refresh_from_db()
-    assert seconds_until(row.due_at) == pytest.approx(130, abs=5)
+    assert seconds_until(row.due_at) == about(130)
 
 
 def test_a_lease_that_ran_out_is_not_confirmed(editor):
@@ -333,7 +334,7 @@ def test_a_saved_id_clears_the_error_and_keeps_the_request_to_cancel(editor):
     row.refresh_from_db()
     assert (row.error_code, row.error_message, row.gateway_job_id) == ("", "", "job_new")
     assert row.cancel_requested_at is not None
-    assert seconds_until(row.submitted_at) == pytest.approx(0, abs=5)
+    assert seconds_until(row.submitted_at) == about(0)
 
 
 # -- the rest

@@ -22,6 +22,7 @@ from grokvideo_django.polling import rate
 
 from ..conftest import content_of
 from ..making import Status, finished, last_event, overdue, put, seconds_until, unchanged
+from ..timing import about
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -206,18 +207,18 @@ def test_the_pauses_grow(rendered):
     row, pauses = rendered("media-500"), []
     for _try in range(4):
         fetch(row)
-        pauses.append(round(seconds_until(row.due_at)))
-    assert pauses == pytest.approx([5, 10, 20, 40], abs=2)
+        pauses.append(seconds_until(row.due_at))
+    assert pauses == about([5, 10, 20, 40])
     assert row.fetch_attempts == 4
     VideoRequest.objects.update(fetch_attempts=50)
     fetch(row)
-    assert seconds_until(row.due_at) == pytest.approx(300, abs=5)
+    assert seconds_until(row.due_at) == about(300)
 
 
 def test_retry_after_is_obeyed(rendered):
     row = rendered("media-503=50")
     fetch(row)
-    assert seconds_until(row.due_at) == pytest.approx(50, abs=3)
+    assert seconds_until(row.due_at) == about(50)
 
 
 def test_a_drip_ends_with_the_time_limit(rendered, settings, folders):
@@ -287,7 +288,7 @@ def test_what_is_no_acceptable_video_is_for_a_person_after_three_tries(word, ren
     for refusals in (1, 2):
         assert fetch(row) is False
         assert (row.status, row.media_refusals, last_event(row).kind) == ("rendered", refusals, "media_refused")
-        assert seconds_until(row.due_at) == pytest.approx(20, abs=3)
+        assert seconds_until(row.due_at) == about(20)
     assert fetch(row) is False
     assert (row.status, row.error_code, row.due_at) == ("in_doubt", "media", row.rendered_at + timedelta(days=7))
     assert row.error_message
@@ -303,7 +304,7 @@ def test_the_pause_counts_from_the_refusal_and_not_from_the_beginning(rendered, 
     with pytest.MonkeyPatch.context() as patch:
         at("fetch.downloaded", lambda: patch.setattr(timezone, "now", lambda: real() + timedelta(seconds=100)))
         fetch(row)
-    assert seconds_until(row.due_at) == pytest.approx(120, abs=3)
+    assert seconds_until(row.due_at) == about(120)
 
 
 def test_an_address_elsewhere_is_never_connected_to(rendered, sandbox):
@@ -339,7 +340,7 @@ def test_without_budget_nothing_is_asked(refusals, rendered, sandbox):
     fetch(row)
     assert (row.status, last_event(row).kind) == ("rendered", "fetch_failed")
     assert "request budget" in row.error_message
-    assert seconds_until(row.due_at) == pytest.approx(40, abs=3)
+    assert seconds_until(row.due_at) == about(40)
     assert (sandbox.answers["read 200"], row.media_refusals) == (before, refusals)
 
 
@@ -425,7 +426,7 @@ def test_a_storage_may_raise_anything(rendered, monkeypatch, folders):
         fetch(row)
     row.refresh_from_db()
     assert (row.status, row.lease_token, last_event(row).kind) == ("rendered", None, "fetch_failed")
-    assert seconds_until(row.due_at) == pytest.approx(5, abs=2)
+    assert seconds_until(row.due_at) == about(5)
     nothing_left(folders)
 
 

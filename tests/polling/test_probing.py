@@ -15,6 +15,7 @@ from grokvideo_django.polling import rate
 from grokvideo_django.polling import tick as ticking
 
 from ..making import Status, overdue, put, seconds_until
+from ..timing import about
 
 pytestmark = pytest.mark.django_db
 
@@ -45,14 +46,14 @@ def test_after_402_an_empty_wallet_keeps_the_pause_and_a_filled_one_ends_it(tick
     tick()
     assert (state().is_paused, state().probes, state().let_one_through) == (True, 1, False)
     assert (state().balance_usd, bell.submitted) == (Decimal(0), [])
-    assert seconds_until(state().probe_at) == pytest.approx(30, abs=5)
+    assert seconds_until(state().probe_at) == about(30)
     sandbox.options.wallet_cents = 1234
     site.probe_now(timezone.now())
     overdue(waiting)
     tick()
     assert not state().is_paused
     assert (state().balance_usd, bell.submitted) == (Decimal("12.34"), [waiting.pk])
-    assert seconds_until(state().balance_at) == pytest.approx(0, abs=10)
+    assert seconds_until(state().balance_at) == about(0)
     assert len(caplog.records) == 1  # the end is announced with the first submission that is accepted
     assert sandbox.accepted == []
 
@@ -139,7 +140,7 @@ def test_429_blocks_everything_and_proves_nothing(tick, bell, sandbox, waiting):
     paused(402, probes=5)
     tick()
     assert (state().is_paused, state().let_one_through) == (True, False)
-    assert rate.gate().take(1, "submit").wait_seconds == pytest.approx(40, abs=5)
+    assert rate.gate().take(1, "submit").wait_seconds == about(40)
 
 
 def test_it_asks_the_gate_first(tick, sandbox, waiting):
