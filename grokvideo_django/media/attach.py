@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
@@ -75,7 +76,7 @@ def _attach_to(target: models.Model, request: VideoRequest, lease: Lease) -> boo
 def _attach_copy(target: models.Model, field: models.FileField, request: VideoRequest, lease: Lease) -> bool:
     """A copy of its own: other apps delete the file with their row."""
     storage: Storage = field.storage
-    name = field.generate_filename(target, f"grokvideo-{request.pk}-{lease.token.hex}.mp4")
+    name = _own_name(target, field, request, lease)
     label = f"{target._meta.label}.{field.name}"
     written = [name]
     storing.plan(request, lease, [(PlannedFile.Place.TARGET, name)], now=timezone.now(), target_field=label)
@@ -95,11 +96,24 @@ def _attach_copy(target: models.Model, field: models.FileField, request: VideoRe
     return kept
 
 
+def _own_name(target: models.Model, field: models.FileField, request: VideoRequest, lease: Lease) -> str:
+    """Where the field wants its file, and nobody else's: with the lease's token, also if ``upload_to`` leaves it out.
+
+    A planned file is deleted when it is of no use. A name that is always the same may be another one's by then.
+    """
+    token = lease.token.hex
+    name = field.generate_filename(target, f"grokvideo-{request.pk}-{token}.mp4")
+    path = PurePosixPath(name)
+    return name if token in name else str(path.with_name(f"{path.stem}-{token}{path.suffix}"))
+
+
 def _discard(target: models.Model, field: models.FileField, written: list[str]) -> None:
-    """Delete the copies, unless the target has one: a connection lost during a COMMIT does not tell how that ended."""
-    rows = type(target)._base_manager.filter(pk=target.pk, **{f"{field.name}__in": written})
-    if not rows.exists():
-        for name in written:
+    """Delete the copies that no target has: a connection lost during a COMMIT does not tell how that ended.
+
+    Nor is every name that a storage gives a new one: some keep equal files once.
+    """
+    for name in written:
+        if not type(target)._base_manager.filter(**{field.name: name}).exists():
             field.storage.delete(name)
 
 

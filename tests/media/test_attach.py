@@ -142,6 +142,43 @@ def test_a_field_with_little_room_gets_a_shorter_name(stored, article, monkeypat
     assert not PlannedFile.objects.exists()
 
 
+def test_a_place_that_is_always_the_same_keeps_the_file_of_another(stored, article, monkeypatch, copies, at):
+    """Whose ``upload_to`` ignores the name that it is given: what is there already is not ours to delete."""
+    monkeypatch.setattr(HERO, "upload_to", lambda _target, _name: "heroes/hero.mp4")
+    HERO.storage.save("heroes/hero.mp4", ContentFile(b"somebody else's"))
+
+    def crash():
+        raise RuntimeError("crash")
+
+    row = stored(article, "hero")
+    at("attach.copied", crash)
+    assert try_to_attach(row) is False
+    assert files(copies) == ["heroes/hero.mp4"]
+    at("", crash)
+    assert try_to_attach(row) is True
+    article.refresh_from_db()
+    assert (content_of(article.hero), article.hero.name.startswith("heroes/hero-")) == (BYTES, True)
+    assert files(copies) == sorted(["heroes/hero.mp4", article.hero.name])
+
+
+def test_a_copy_that_another_target_has_stays(stored, article, monkeypatch, copies, at):
+    """A storage that keeps equal files once gives a name that is in use."""
+
+    class Once(FileSystemStorage):
+        def save(self, name, content, max_length=None):
+            return "heroes/sum.mp4" if self.exists("heroes/sum.mp4") else super().save("heroes/sum.mp4", content)
+
+    monkeypatch.setattr(HERO, "storage", Once(location=copies))
+    assert try_to_attach(stored(Article.objects.create(title="Wolves"), "hero")) is True
+
+    def crash():
+        raise RuntimeError("crash")
+
+    at("attach.copied", crash)
+    assert try_to_attach(stored(article, "hero")) is False
+    assert files(copies) == ["heroes/sum.mp4"]
+
+
 def test_attaching_twice_does_nothing(stored, article, copies):
     row = stored(article, "hero")
     assert try_to_attach(row) is True
