@@ -146,7 +146,9 @@ class _Fetch:
 
     def _stream(self, url: str) -> Downloaded:
         settings = conf.current()
-        policy = Policy(hosts=settings.MEDIA_HOSTS, allow_private=settings.ALLOW_PRIVATE_NETWORK)
+        # The API keeps files too, and the links that it signs may be on its own host. No key goes there with them.
+        hosts = [*settings.MEDIA_HOSTS, urlsplit(settings.BASE_URL.strip()).netloc]
+        policy = Policy(hosts=hosts, allow_private=settings.ALLOW_PRIVATE_NETWORK)
         with self._temporary.open("wb") as file:
             crash.point("fetch.downloading")
             got = download(url, file, policy=policy, max_bytes=settings.MAX_BYTES, max_seconds=settings.FETCH_SECONDS)

@@ -355,6 +355,14 @@ def test_401_and_403_ask_the_api_for_a_signed_address_and_send_no_key(word, rend
     assert sandbox.answers["sign 200"] == 1
 
 
+def test_files_of_the_api_itself_may_come_from_its_host(rendered, sandbox, settings):
+    """The API's document has both: the file, for which it wants the key, and the signed link to it."""
+    row = rendered("media-unsigned")
+    settings.GROKVIDEO = {**settings.GROKVIDEO, "MEDIA_HOSTS": ["media.example.com"]}
+    assert fetch(row) is True
+    assert (sandbox.leaked_keys, sandbox.answers["sign 200"]) == (0, 1)
+
+
 def test_an_expired_address_is_signed_anew(rendered, sandbox):
     row = rendered()
     sandbox.advance(25 * 3600)
