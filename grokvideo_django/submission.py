@@ -162,6 +162,9 @@ def _save(pk: int, job_id: str, first_read_after: timedelta) -> None:
                 raise
             time.sleep(3)
             close_old_connections()
+        except BaseException:  # the job's time is over, say: who looks for the video needs its id
+            log.critical("Gateway job %s of request %s is paid for, and was not saved.", job_id, pk)
+            raise
         else:
             return
 

@@ -12,6 +12,7 @@ from django.core.files.base import ContentFile
 from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 from PIL import Image
+from rq.timeouts import JobTimeoutException
 
 from grokvideo_django import services, submission
 from grokvideo_django.lifecycle import site, submitting
@@ -346,8 +347,11 @@ def test_a_database_that_stays_away_leaves_the_id_in_the_log(queued, sandbox, na
     assert len(sandbox.accepted) == 1
 
 
-def test_another_error_is_not_waited_for(queued, naps):
+@pytest.mark.parametrize("error", [ZeroDivisionError, JobTimeoutException, KeyboardInterrupt])
+def test_another_error_is_not_waited_for_and_leaves_the_id_in_the_log(error, queued, sandbox, naps, caplog):
     request = queued()
-    with connection.execute_wrapper(Away(1, ZeroDivisionError)), pytest.raises(ZeroDivisionError):
+    with connection.execute_wrapper(Away(1, error)), pytest.raises(error):
         submission.submit(request.pk)
     assert naps == []
+    assert [record.levelno for record in caplog.records] == [logging.CRITICAL]
+    assert sandbox.accepted[0].job_id in caplog.text
