@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import IntegrityError
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 
 from .. import conf, transactions
@@ -98,7 +98,8 @@ def _save_id(pk: int, job_id: str, *, now: datetime, first_read_at: datetime, ac
         guard=Q(gateway_job_id__isnull=True) | Q(gateway_job_id=job_id),
         gateway_job_id=job_id,
         submitted_at=now,
-        due_at=first_read_at,
+        # What was to be canceled meanwhile is asked about at once: the gateway cancels a job only until it begins.
+        due_at=Case(When(cancel_requested_at__isnull=False, then=Value(now)), default=Value(first_read_at)),
         error_code="",
         error_message="",
         lease_token=None,
