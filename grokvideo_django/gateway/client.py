@@ -16,7 +16,7 @@ import httpx
 from .errors import AccountRefused, AnswerLost, GatewayError, JobNotFound, NotAccepted, error_class, error_words
 from .transport import NEVER_SENT, TRANSPORT_ERRORS, Connection
 from .usage import TagUsage, parse_usage
-from .wire import JobState, clean_url, parse_job, parse_rate_limit, parse_retry_after
+from .wire import JobState, clean_url, other_job, parse_job, parse_rate_limit, parse_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,6 +84,7 @@ class GatewayClient:
         answer = self._exchange(self._kept, "GET", f"/jobs/{_segment(job_id)}")
         if answer.status != 304:
             self._check(answer, missing=JobNotFound)
+        self._check_job(answer, job_id)
         job = parse_job(answer.payload, job_id=job_id)
         if answer.status == 202 and not job.state.is_pending:
             return replace(job, state=JobState.PENDING)
@@ -93,6 +94,7 @@ class GatewayClient:
         """Ask for a queued job to be canceled. Confirmed only if the job returned is CANCELED."""
         answer = self._exchange(self._kept, "DELETE", f"/jobs/{_segment(job_id)}")
         self._check(answer, missing=JobNotFound)
+        self._check_job(answer, job_id)
         return parse_job(answer.payload, job_id=job_id)
 
     def signed_url(self, job_id: str, filename: str, *, expires_in: int = 3600) -> str:
@@ -206,6 +208,11 @@ class GatewayClient:
             return
         kind = missing if missing and answer.status == 404 else error_class(answer.status)
         raise self._error(kind, answer, f"The gateway answered {answer.status} without saying why.")
+
+    def _check_job(self, answer: _Answer, job_id: str) -> None:
+        """Raise for an answer to somebody else's question: its video, or its end, is not ours."""
+        if other := other_job(answer.payload, job_id=job_id):
+            raise self._error(AnswerLost, answer, f"The gateway answered about another job, {other}.")
 
     def _error(self, kind: type[GatewayError], answer: _Answer, otherwise: str) -> GatewayError:
         """An error in the gateway's own words; in ours where it has none, or did not mean to report an error."""

@@ -149,6 +149,16 @@ def parse_job(payload: object, *, job_id: str = "") -> Job:
     )
 
 
+def other_job(payload: object, *, job_id: str) -> str:
+    """The id of another job that an answer about ``job_id`` is about; empty if it is about that one, or names none.
+
+    What counts is the ``id`` on top: further in, things of other kinds have ids too.
+    """
+    layers = _layers(payload)
+    named = next(_ids([{"id": layer.get("id")} for layer in layers[:1]]), job_id)
+    return "" if job_id in {named, *_ids(layers)} else named
+
+
 def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
     """Seconds to wait, from 0 to a day, of a ``Retry-After`` header (seconds or an HTTP date); junk is None.
 

@@ -589,6 +589,23 @@ class TestRead:
         assert server.received[0].target == f"/v1/jobs/{segment}"
 
     @pytest.mark.parametrize("call", ["read", "cancel"])
+    @pytest.mark.parametrize(
+        "about",
+        [{"id": "job_2"}, {"id": 2}, {"id": "job_2", "data": {"status": "completed", "result_url": URL}}],
+    )
+    def test_an_answer_about_another_job_is_none(self, server, client, call, about):
+        server.answer(reply(200, {"status": "cancelled", **about}))
+        error = error_of(getattr(client, call), "job_1")
+        assert type(error) is AnswerLost
+        assert f"about another job, {about['id']}." in error.message
+
+    @pytest.mark.parametrize("call", ["read", "cancel"])
+    @pytest.mark.parametrize("about", [{"data": {"id": "vid_2"}}, {"id": "env_2", "data": {"id": "job_1"}}, {"id": ""}])
+    def test_other_things_have_ids_too(self, server, client, call, about):
+        server.answer(reply(200, {"status": "completed", **about}))
+        assert getattr(client, call)("job_1").state is JobState.COMPLETED
+
+    @pytest.mark.parametrize("call", ["read", "cancel"])
     def test_no_id_asks_nothing(self, server, client, call):
         assert type(error_of(getattr(client, call), " ")) is JobNotFound
         assert server.received == []
