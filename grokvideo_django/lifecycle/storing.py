@@ -20,6 +20,8 @@ from .transition import Status, alert, move
 
 FETCH_MARGIN_SECONDS: Final = 60
 ATTACH_LEASE_SECONDS: Final = 300
+FETCH_ENDS: Final = ("fetch_failed", "media_refused")
+"""The events of downloads that did not work out, and of whose workers nobody killed."""
 MEDIA_TRIES: Final = 3
 MEDIA_RETRY_SECONDS: Final = 20
 """Three tries within 2 minutes."""

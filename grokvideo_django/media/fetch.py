@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
@@ -37,6 +37,8 @@ else:
     BytesFile = File
 
 Place = PlannedFile.Place
+
+SILENT_ENDS: Final = 2
 
 
 class PlacedFile(BytesFile):
@@ -158,7 +160,7 @@ class _Fetch:
     def _store(self, got: Downloaded) -> bool:
         with self._temporary.open("rb") as file:
             info = probe(file)
-        picture = poster(self._temporary)
+        picture = None if self._has_killed() else poster(self._temporary)
         if not storing.holds(self._lease, timezone.now()):
             return False
         # The temporary file is moved where the storage can: read everything that is needed of it before.
@@ -170,6 +172,22 @@ class _Fetch:
         if captured:
             crash.point("fetch.captured")
         return captured
+
+    def _has_killed(self) -> bool:
+        """Whether two downloads have ended without a word: decoding it may be what kills the workers.
+
+        No poster is worth the video, which the gateway deletes while one worker after the other dies of it.
+        """
+        before = self._request.fetch_attempts - 1
+        if before < SILENT_ENDS:
+            return False
+        told = self._request.events.filter(
+            kind__in=storing.FETCH_ENDS, at__gte=self._request.rendered_at or self._request.created_at
+        )
+        killed = before - told.count() >= SILENT_ENDS
+        if killed:
+            log.warning("Request %s gets no poster: its downloads have ended without a word.", self._request.pk)
+        return killed
 
     def _save(self, name: str, content: File[Any]) -> str:
         self._written.append(name)

@@ -454,6 +454,39 @@ def test_without_a_temporary_folder_of_the_site_the_systems_is_used(rendered, se
     assert files(tmp_path / "temporary") == []
 
 
+# -- workers that die of a video
+
+
+class Killed(BaseException):
+    """Nothing handles it, as nothing handles a kill."""
+
+
+def test_a_video_that_kills_its_workers_is_stored_without_a_poster(rendered, monkeypatch, caplog):
+    row = rendered()
+
+    def kill(_path):
+        raise Killed
+
+    monkeypatch.setattr(fetching, "poster", kill)
+    for _try in range(fetching.SILENT_ENDS):
+        with pytest.raises(Killed):
+            fetch(row)
+        overdue(row)
+    assert fetch(row) is True
+    assert (row.status, row.charged_credits, row.poster.name) == ("succeeded", 5, "")
+    assert content_of(row.video)
+    assert "gets no poster" in caplog.text
+
+
+def test_downloads_that_failed_with_a_word_kill_nobody(rendered, sandbox):
+    row = rendered()
+    sandbox.behave("media-500", times=3)
+    for _try in range(3):
+        assert fetch(row) is False
+    assert fetch(row) is True
+    assert row.poster.name
+
+
 class Renaming(FileSystemStorage):
     def get_available_name(self, name, max_length=None):
         return f"{name.removesuffix(Path(name).suffix)}-renamed{Path(name).suffix}"
