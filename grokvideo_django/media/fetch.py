@@ -65,6 +65,8 @@ def fetch(pk: int, *, new_client: Callable[[], GatewayClient], gate: RateGate) -
     except MediaRefused as error:
         storing.media_refused(lease, message=str(error), now=timezone.now())
     except (MediaUnavailable, GatewayError, OSError) as error:
+        if isinstance(error, GatewayError) and error.status == 429:
+            gate.block(error.retry_after or schedule.MIN_GAP_SECONDS)
         _again(request, lease, error)
     except Exception as error:
         # A storage may raise anything. The row must not wait for its lease to run out, and the error must be seen.

@@ -355,6 +355,14 @@ def test_401_and_403_ask_the_api_for_a_signed_address_and_send_no_key(word, rend
     assert sandbox.answers["sign 200"] == 1
 
 
+def test_429_for_an_address_stops_all_requests_of_the_site(rendered, sandbox):
+    row = rendered("media-unsigned")
+    sandbox.behave("sign-429=40", times=1)
+    assert fetch(row) is False
+    assert rate.gate().take(1, "submit").wait_seconds == pytest.approx(40, abs=3)
+    assert seconds_until(row.due_at) == pytest.approx(40, abs=3)
+
+
 def test_files_of_the_api_itself_may_come_from_its_host(rendered, sandbox, settings):
     """The API's document has both: the file, for which it wants the key, and the signed link to it."""
     row = rendered("media-unsigned")
