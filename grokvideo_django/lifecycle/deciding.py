@@ -46,7 +46,7 @@ def resolve(
         raise InvalidRequest(_("Say why: the reason is kept with the decision. Nothing was changed."))
     match outcome:
         case "ask_again":
-            moved = _ask(pk, actor=actor, reason=reason, now=now, job_id=None)
+            moved = _ask(pk, actor=actor, reason=reason, now=now, job_id=None, guard=Q(gateway_job_id__isnull=False))
             if not moved and VideoRequest.objects.filter(pk=pk, status=Status.IN_DOUBT).exists():
                 raise InvalidRequest(
                     _(
@@ -55,7 +55,11 @@ def resolve(
                     )
                 )
         case "attach":
-            moved = _ask(pk, actor=actor, reason=reason, now=now, job_id=_checked_id(gateway_job_id))
+            job_id = _checked_id(gateway_job_id)
+            same = Q(gateway_job_id=job_id)  # then its file is as old as it was
+            moved = _ask(pk, actor=actor, reason=reason, now=now, job_id=None, guard=same) or _ask(
+                pk, actor=actor, reason=reason, now=now, job_id=job_id
+            )
         case "release" | "charge":
             moved = _end(pk, outcome, actor=actor, reason=reason, now=now, afterwards=afterwards)
         case _:
@@ -76,12 +80,11 @@ def _checked_id(gateway_job_id: str | None) -> str:
     return job_id
 
 
-def _ask(pk: int, *, actor: Actor, reason: str, now: datetime, job_id: str | None) -> bool:
-    """Read the job (again): submitted, due now."""
+def _ask(pk: int, *, actor: Actor, reason: str, now: datetime, job_id: str | None, guard: Q | None = None) -> bool:
+    """Read the job (again): submitted, due now. ``job_id``: another one, of whose video nothing is known yet."""
     named: dict[str, Any] = {"submitted_at": now}
     if job_id:
-        named |= {"gateway_job_id": job_id, **expiring.NOTHING_TO_LOSE}
-    guard = Q() if job_id else Q(gateway_job_id__isnull=False)
+        named |= {"gateway_job_id": job_id, "reported_seconds": None, **expiring.NOTHING_TO_LOSE}
     try:
         return move(
             pk,

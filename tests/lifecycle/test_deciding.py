@@ -56,6 +56,12 @@ def test_attaching_a_job(editor):
     assert last_event(row).data == {"gateway_job_id": "job_found"}
 
 
+def test_what_the_last_job_said_of_its_length_says_nothing_about_another(editor):
+    row = put(editor, Status.IN_DOUBT, reported_seconds=1.0)
+    resolve(row, "attach", job_id="job_other")
+    assert row.reported_seconds is None
+
+
 @pytest.mark.parametrize("job_id", [None, "", "  ", "j" * 201, "job\0"])
 def test_a_job_id_must_be_one(job_id, editor):
     row = put(editor, Status.IN_DOUBT)

@@ -72,6 +72,15 @@ def test_what_was_warned_of_is_not_warned_of_again_when_it_is_asked_about_again(
     assert len(caplog.records) == 1
 
 
+def test_the_same_job_attached_again_has_the_same_file(editor, finished):
+    before = kept(finished)
+    VideoRequest.objects.filter(pk=finished.pk).update(status=Status.IN_DOUBT)
+    job_id = finished.gateway_job_id
+    deciding.resolve(finished.pk, "attach", actor=None, reason="x", now=timezone.now(), gateway_job_id=job_id)
+    assert kept(finished) == before
+    assert None not in before
+
+
 def test_another_job_has_another_file(editor, finished):
     VideoRequest.objects.filter(pk=finished.pk).update(status=Status.IN_DOUBT)
     deciding.resolve(finished.pk, "attach", actor=None, reason="x", now=timezone.now(), gateway_job_id="job_other")
