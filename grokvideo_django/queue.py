@@ -41,6 +41,7 @@ SUBMIT_SECONDS: Final = 120
 SAVING_SECONDS: Final = 90
 """After the answer to the POST: its id is saved even if the database is away for a minute."""
 JOB_TTL_SECONDS: Final = 3600
+ANSWER_SECONDS: Final = 3.0
 PING_SECONDS: Final = 2.0
 FAILURE_TTL_SECONDS: Final = 3600
 
@@ -51,8 +52,12 @@ def connection() -> Redis:
 
 
 def _prompt(redis: Redis) -> Redis:
-    """One more try, at once: redis-py pauses three times, for seconds that an editor would wait for a doorbell."""
+    """One more try, at once: redis-py pauses three times, for seconds that an editor would wait for a doorbell.
+
+    And no endless wait for one that is connected and hangs, which redis-py before 8 has unless the site says otherwise.
+    """
     redis.set_retry(Retry(NoBackoff(), 1))
+    redis.connection_pool.connection_kwargs.setdefault("socket_timeout", ANSWER_SECONDS)
     return redis
 
 

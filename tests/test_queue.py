@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import time
 from importlib import import_module
 
 import django_rq
@@ -167,6 +169,24 @@ def test_a_redis_that_is_down_is_given_up_at_once(no_redis):
         retry = connection.connection_pool.connection_kwargs["retry"]
         assert retry.get_retries() == 1
         assert retry._backoff.compute(1) == 0
+
+
+def test_a_redis_that_hangs_is_given_up_too(redis_server, draft):
+    """It takes connections, as a process that is stopped does, and answers nothing."""
+    redis_server.process.send_signal(signal.SIGSTOP)
+    began = time.monotonic()
+    try:
+        services.start(draft)
+    finally:
+        redis_server.process.send_signal(signal.SIGCONT)
+    assert time.monotonic() - began < 3 * queue.ANSWER_SECONDS
+    assert draft.status == "queued"
+
+
+def test_a_time_out_of_the_site_is_kept(monkeypatch):
+    for asked, kept in (("?socket_timeout=9", 9), ("", queue.ANSWER_SECONDS)):
+        monkeypatch.setitem(django_rq.settings.QUEUES, "default", {"URL": f"redis://127.0.0.1:1/0{asked}"})
+        assert queue.connection().connection_pool.connection_kwargs["socket_timeout"] == kept
 
 
 # -- what the tick sees
