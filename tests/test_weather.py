@@ -233,7 +233,7 @@ def test_the_time_that_is_left_of_a_file(hours, words):
     assert list(explaining.file_left(request, now)) == words
 
 
-@pytest.mark.parametrize("status", [Status.RENDERED, Status.IN_DOUBT])
+@pytest.mark.parametrize("status", [Status.SUBMITTED, Status.RENDERED, Status.IN_DOUBT])
 def test_the_page_of_a_request_says_it(status):
     now = timezone.now()
     request = VideoRequest(status=status, file_expires_at=now + timedelta(hours=5, minutes=1))

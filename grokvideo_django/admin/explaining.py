@@ -43,6 +43,7 @@ def situation(request: VideoRequest, gateway: GatewayState, now: datetime) -> It
             yield from _queued(request, gateway, now)
         case Status.SUBMITTED:
             yield from _submitted(request, gateway, now)
+            yield from file_left(request, now)
         case Status.RENDERED:
             yield from _rendered(request, now)
             yield from file_left(request, now)

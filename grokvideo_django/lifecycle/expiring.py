@@ -18,7 +18,8 @@ KEPT_FOR: Final = timedelta(days=7)
 """By the gateway, from the end of the job."""
 WARN_BEFORE: Final = timedelta(hours=23)
 """Within a day, and after a storage that fails has put the request in doubt, which is a warning already."""
-AT_RISK: Final = (Status.RENDERED, Status.IN_DOUBT)
+AT_RISK: Final = (Status.SUBMITTED, Status.RENDERED, Status.IN_DOUBT)
+"""Submitted: finished before, and asked about again."""
 AT_ONCE: Final = 500
 DELETED_AT: Final = Coalesce("file_expires_at", F("rendered_at") + KEPT_FOR, output_field=DateTimeField())
 """Counted from when the video was first seen finished, also if it was asked about again since."""

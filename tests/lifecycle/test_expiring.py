@@ -87,7 +87,7 @@ def test_another_job_has_another_file(editor, finished):
     assert kept(finished) == (None, None)
 
 
-@pytest.mark.parametrize("status", [Status.RENDERED, Status.IN_DOUBT])
+@pytest.mark.parametrize("status", [Status.SUBMITTED, Status.RENDERED, Status.IN_DOUBT])
 def test_it_warns_once_with_one_alert_and_an_event_each(status, editor, now, caplog):
     soon, warn_at = now + timedelta(hours=20), now - timedelta(hours=3)
     rows = [put(editor, status, file_expires_at=soon, file_warn_at=warn_at) for _ in range(2)]
@@ -123,12 +123,12 @@ def test_nothing_to_warn_of_is_one_query(editor, now):
 
 @pytest.mark.parametrize("count", [2, 60])
 def test_many_are_a_constant_number_of_queries(count, editor, now):
-    for status in (Status.RENDERED, Status.IN_DOUBT, Status.SUBMITTED):
+    for status in (*expiring.AT_RISK, Status.SUCCEEDED):
         many(editor, count, status, file_warn_at=now, file_expires_at=now)
     with CaptureQueriesContext(connection) as queries:
-        assert len(expiring.warn(now)) == 2 * count
+        assert len(expiring.warn(now)) == 3 * count
     statements = [query for query in queries if "SAVEPOINT" not in query["sql"]]
-    assert len(statements) == 6
+    assert len(statements) == 8
     assert not VideoRequest.objects.filter(file_warn_at__isnull=False).exists()
 
 
