@@ -16,7 +16,7 @@ import httpx
 from .errors import AccountRefused, AnswerLost, GatewayError, JobNotFound, NotAccepted, error_class, error_words
 from .transport import NEVER_SENT, TRANSPORT_ERRORS, Connection
 from .usage import TagUsage, parse_usage
-from .wire import JobState, clean_url, other_job, parse_job, parse_rate_limit, parse_retry_after
+from .wire import JobState, clean_url, other_job, parse_date, parse_job, parse_rate_limit, parse_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -185,8 +185,8 @@ class GatewayClient:
         return sent
 
     def _received(self, response: httpcore.Response) -> _Answer:
-        now = datetime.now(UTC)
         headers = _headers_of(response)
+        now = parse_date(headers.get("date")) or datetime.now(UTC)  # our clock may be wrong, and a pause is everybody's
         rate_limit = parse_rate_limit(headers, now=now)
         self.last_rate_limit = rate_limit or self.last_rate_limit
         answer = _Answer(

@@ -162,20 +162,24 @@ def other_job(payload: object, *, job_id: str) -> str:
 def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
     """Seconds to wait, from 0 to a day, of a ``Retry-After`` header (seconds or an HTTP date); junk is None.
 
-    ``now`` is aware: dates are counted from it.
+    ``now`` is aware: dates are counted from it, so it is best what the same answer calls now.
     """
     if value is None:
         return None
     value = value.strip(" \t")  # no other white space: strip() takes more of it than float() bears
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
         return _bounded(float(value))
+    moment = parse_date(value)
+    return None if moment is None else _bounded((moment - now).total_seconds())
+
+
+def parse_date(value: str | None) -> datetime | None:
+    """The moment of an HTTP date, aware; junk is None."""
     try:
-        moment = parsedate_to_datetime(value)
+        moment = parsedate_to_datetime(value or "")
     except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:  # "-0000": UTC, says RFC 5322
-        moment = moment.replace(tzinfo=UTC)
-    return _bounded((moment - now).total_seconds())
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment  # "-0000": UTC, says RFC 5322
 
 
 def parse_rate_limit(headers: Mapping[str, str], *, now: datetime) -> RateLimit | None:

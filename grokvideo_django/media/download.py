@@ -34,7 +34,7 @@ import httpcore
 from ..exceptions import MediaExpired, MediaForbidden, MediaRefused, MediaUnavailable
 from ..gateway.timed import TimedStream
 from ..gateway.transport import ssl_context as usual_authorities
-from ..gateway.wire import parse_retry_after
+from ..gateway.wire import parse_date, parse_retry_after
 from .addresses import (
     Policy,
     Target,
@@ -220,7 +220,8 @@ def _check_head(response: httpcore.Response, max_bytes: int) -> None:
 def _raise_for_status(response: httpcore.Response) -> None:
     status = response.status
     if status in {408, 425, 429} or status >= 500:
-        retry_after = retry_after_seconds(_header(response, b"retry-after"), now=datetime.now(UTC))
+        now = parse_date(_header(response, b"date")) or datetime.now(UTC)
+        retry_after = retry_after_seconds(_header(response, b"retry-after"), now=now)
         raise MediaUnavailable(f"The video's host answered {status}.", retry_after=retry_after)
     if status in {401, 403}:
         raise MediaForbidden(f"The video's host answered {status}: the URL is not signed, or not any more.")

@@ -7,6 +7,8 @@ import struct
 import threading
 import time
 import traceback
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 
 import pytest
 
@@ -468,6 +470,26 @@ class TestLimits:
         assert error.retry_after == 7.0
         assert error.rate_limit == RateLimit(limit=10, remaining=0, reset_seconds=30.0)
         assert client.last_rate_limit == error.rate_limit
+
+    @pytest.mark.parametrize("date", ["Sun, 22 Nov 2026 06:00:00 GMT", "Sun, 22 Nov 2099 06:00:00 GMT"])
+    def test_moments_count_from_what_the_gateway_calls_now(self, server, client, date):
+        """Hours of a wrong clock of ours would be hours in which nobody asks anything."""
+        now = parsedate_to_datetime(date)
+        headers = {
+            "Date": date,
+            "Retry-After": format_datetime(now + timedelta(seconds=30), usegmt=True),
+            "x-ratelimit-remaining-requests": "0",
+            "x-ratelimit-reset-requests": str(now.timestamp() + 40),
+        }
+        server.answer(reply(429, headers=headers))
+        error = error_of(client.read, "job_1")
+        assert (error.retry_after, error.rate_limit.reset_seconds) == (30.0, 40.0)
+
+    @pytest.mark.parametrize("date", ["", "soon", "Sun, 22 Nov 99999999999 12:01:00 GMT"])
+    def test_an_answer_that_does_not_say_when_it_is(self, server, client, date):
+        later = datetime.now(UTC) + timedelta(seconds=30)
+        server.answer(reply(429, headers={"Date": date, "Retry-After": format_datetime(later, usegmt=True)}))
+        assert error_of(client.read, "job_1").retry_after == pytest.approx(30, abs=5)
 
     def test_the_newest_is_kept(self, server, client):
         assert client.last_rate_limit is None

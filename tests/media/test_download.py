@@ -364,6 +364,10 @@ def test_the_host_may_ask_for_a_pause(serve):
     with pytest.raises(MediaUnavailable) as caught:
         fetch(serve(whole(b"", "Retry-After: 7", status="503 Busy")).url)
     assert caught.value.retry_after == 7
+    dates = ("Date: Sun, 22 Nov 2026 06:00:00 GMT", "Retry-After: Sun, 22 Nov 2026 06:00:30 GMT")
+    with pytest.raises(MediaUnavailable) as caught:
+        fetch(serve(whole(b"", *dates, status="503 Busy")).url)
+    assert caught.value.retry_after == 30
     with pytest.raises(MediaUnavailable) as caught:
         fetch(serve(whole(b"", status="503 Busy")).url)
     assert caught.value.retry_after is None
