@@ -34,6 +34,8 @@ LEARNED_SECONDS: Final = 600
 DOUBLES_SECONDS: Final = 600
 LONGEST_BLOCK_SECONDS: Final = 60
 """For what an answer's headers say; a 429 may ask for more."""
+LONGEST_REFUSAL_SECONDS: Final = 3600
+"""Then one request asks again: a slip in one answer must not stop a site for a day."""
 KEYS: Final = ("next", "blocked", "limit", "submissions-wait", "reads-wait", "last", "pace", "paced", "seen")
 _LIMIT: Final = f"""
 local clock = redis.call('TIME')
@@ -144,7 +146,7 @@ class RateGate:
 
     def block(self, seconds: float) -> None:
         """The gateway said 429: nothing goes out for so long, then half as much as before. A longer block stays."""
-        self._pause(seconds, refused=True)
+        self._pause(min(seconds, LONGEST_REFUSAL_SECONDS), refused=True)
 
     def learn(self, seen: RateLimit | None) -> None:
         """What an answer's headers say: a lower limit than ours counts for ten minutes, none left until its reset."""

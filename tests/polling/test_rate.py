@@ -221,6 +221,12 @@ def test_a_block_ends(gate):
     assert mine.take(1, "read").granted == 1
 
 
+def test_no_block_is_longer_than_an_hour(gate):
+    mine = gate()
+    mine.block(86_400)
+    assert mine.take(1, "read").wait_seconds == pytest.approx(3600, abs=5)
+
+
 def test_a_shorter_block_does_not_end_a_longer_one(gate):
     mine = gate(600)
     mine.block(30)
