@@ -82,6 +82,16 @@ def test_what_was_not_sent_is_canceled_at_once(status, editor, account):
     assert [entry.kind for entry in CreditEntry.objects.filter(resolves__isnull=False)] == ["release"]
 
 
+@pytest.mark.parametrize(
+    ("attempts", "words"), [(0, "Canceled before it was sent."), (1, "Canceled before the gateway accepted it.")]
+)
+def test_what_was_sent_and_refused_does_not_say_that_it_never_was(attempts, words, editor):
+    row = put(editor, Status.QUEUED, submit_attempts=attempts)
+    assert cancel(row) == Status.CANCELED
+    assert last_event(row).message == f"{words} It cost nothing."
+    assert CreditEntry.objects.get(kind="release").reason == words
+
+
 def test_canceling_a_draft_that_holds_nothing_releases_nothing(draft, account):
     assert cancel(draft) == Status.CANCELED
     draft.refresh_from_db()
