@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
@@ -38,6 +39,8 @@ else:
 
 Place = PlannedFile.Place
 
+ADDRESS_TRIES: Final = 5
+"""A host that is away for longer may never come back, and the job name another."""
 SILENT_ENDS: Final = 2
 
 
@@ -125,6 +128,9 @@ class _Fetch:
     def _download(self) -> Downloaded:
         if self._request.media_refusals or not self._request.result_url:
             self._read_again()
+        elif self._request.fetch_attempts > ADDRESS_TRIES:
+            with suppress(GatewayError, MediaUnavailable):  # the one that is known may work again
+                self._read_again()
         try:
             return self._stream(self._request.result_url)
         except MediaForbidden as forbidden:
@@ -137,9 +143,12 @@ class _Fetch:
             return self._stream(signed)
 
     def _read_again(self) -> None:
-        """The last address was no good: the job may name another one by now."""
+        """The last address was no good: the job may name another one by now. One that is unknown names none."""
         self._await_turn()
-        job = self._client.read(self._request.gateway_job_id or "")
+        try:
+            job = self._client.read(self._request.gateway_job_id or "")
+        except RequestRefused:
+            return
         if job.result_url and storing.new_url(self._lease, job.result_url):
             self._request.result_url = job.result_url
 

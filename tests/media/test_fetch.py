@@ -320,6 +320,34 @@ def test_the_job_read_again_names_a_new_address(rendered, sandbox):
     assert row.result_url.startswith("http://127.0.0.1")
 
 
+def test_a_host_that_stays_away_is_not_the_last_word(rendered, sandbox, settings):
+    row = rendered()
+    settings.GROKVIDEO = {**settings.GROKVIDEO, "MEDIA_HOSTS": ["127.0.0.1"]}
+    VideoRequest.objects.update(result_url="http://127.0.0.1:1/gone.mp4")
+    for _try in range(fetching.ADDRESS_TRIES):
+        assert fetch(row) is False
+        assert last_event(row).kind == "fetch_failed"
+    assert fetch(row) is True
+
+
+@pytest.mark.parametrize("word", ["read-500", "read-404", "read-lost"])
+def test_nor_is_a_job_that_cannot_be_read(word, rendered, sandbox):
+    row = rendered()
+    VideoRequest.objects.update(fetch_attempts=fetching.ADDRESS_TRIES)
+    sandbox.behave(word)
+    assert fetch(row) is True
+
+
+def test_an_address_of_a_job_that_is_unknown_is_refused_like_others(rendered, sandbox):
+    row = rendered("media-404")
+    sandbox.behave("read-404")
+    for refusals in (1, 2):
+        fetch(row)
+        assert (row.status, row.media_refusals) == ("rendered", refusals)
+    fetch(row)
+    assert (row.status, row.error_code) == ("in_doubt", "media")
+
+
 def test_a_new_address_under_a_lost_lease_is_not_used(rendered):
     row = rendered()
     url = row.result_url
