@@ -125,6 +125,9 @@ class Round:
             case JobState.COMPLETED if job.result_url:
                 video = reading.Rendered(pk=row.pk, url=job.result_url, seconds=job.duration_seconds)
                 self._rendered[row.pk] = video
+            case JobState.EXPIRED if row.file_expires_at is not None and row.status == VideoRequest.Status.SUBMITTED:
+                # Asked about again too late: it was made, and is no end without a video.
+                self._doubt(row, code="not_stored", message="The gateway had finished it, and has deleted it by now.")
             case JobState.FAILED | JobState.EXPIRED:
                 code = (job.error.code if job.error else "") or str(job.state)
                 words = (job.error.message if job.error else "") or "It gives no reason."

@@ -79,6 +79,14 @@ def test_a_job_that_was_finished_once_and_is_unknown_now_cannot_be_had(tick, edi
     assert (row.status, row.error_code) == (Status.IN_DOUBT, "not_stored")
 
 
+def test_a_job_that_was_finished_once_and_has_expired_since_cannot_be_had(tick, at_gateway, editor, account):
+    row = at_gateway(editor, "expired", file_expires_at=timezone.now())
+    after(tick, row)
+    assert (row.status, row.error_code, row.charged_credits) == (Status.IN_DOUBT, "not_stored", None)
+    account.refresh_from_db()
+    assert account.held == 5
+
+
 def test_one_404_puts_no_old_job_in_doubt(tick, at_gateway, editor):
     row = at_gateway(editor, "never read-404*1")
     aged(row, hours=3)
