@@ -120,15 +120,23 @@ def claim_probe(now: datetime) -> bool:
 
 
 def let_one_through(now: datetime) -> bool:
-    """A probe that costs nothing says nothing here: the submission that has waited the longest tries."""
+    """A probe that costs nothing says nothing here: the submission whose turn it is tries."""
     rows = GatewayState.objects.filter(pk=GatewayState.PK, paused_since__isnull=False, paused_by="")
     if not transactions.update(rows, let_one_through=True):
         return False
     queued = VideoRequest.objects.filter(status=Status.QUEUED)
-    first = queued.order_by("queued_at", "pk").values_list("pk", flat=True).first()
+    first = first_to_try(queued)
     if first is not None:
         transactions.update(queued.filter(pk=first, due_at__gt=now), due_at=now)
     return True
+
+
+def first_to_try(queued: QuerySet[VideoRequest]) -> int | None:
+    """Which of these tries first during a pause: of those that were tried the least, the one that waits the longest.
+
+    What is refused may be one request alone, by a firewall that dislikes its prompt: it must not keep all others out.
+    """
+    return queued.order_by("submit_attempts", "queued_at", "pk").values_list("pk", flat=True).first()
 
 
 def may_submit(now: datetime) -> bool:

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from django.utils import timezone
 
 from .. import credits
-from ..lifecycle import expiring, reading, storing, submitting
+from ..lifecycle import expiring, reading, site, storing, submitting
 from ..lifecycle.starting import RING_AGAIN_SECONDS
 from ..models import GatewayState, VideoRequest
 from .answers import PUT_ASIDE_SECONDS
@@ -73,8 +73,9 @@ def _queued(bell: Doorbell, state: GatewayState, pks: list[int], too_old: list[i
         return
     pks = pks + too_old
     if state.let_one_through:
-        _ring_again(pks[:1], bell, bell.submit)
-        pks = pks[1:]
+        first = site.first_to_try(VideoRequest.objects.filter(pk__in=pks, status=Status.QUEUED))
+        _ring_again([pk for pk in pks if pk == first], bell, bell.submit)
+        pks = [pk for pk in pks if pk != first]
     later = max(state.probe_at or now, now + timedelta(seconds=RING_AGAIN_SECONDS))
     reading.ring_again(pks, now=now, due_at=later)
 

@@ -262,6 +262,16 @@ def test_the_request_that_has_waited_the_longest_tries_at_once(now, editor):
     assert [VideoRequest.objects.get(pk=row.pk).due_at for row in rows] == [later, now, later]
 
 
+def test_one_that_was_refused_lets_others_try_before_it_tries_again(now, editor):
+    """Else a single request that the gateway will never take keeps the whole site paused."""
+    site.pause(now, status=403, message="")
+    later = now + timedelta(minutes=4)
+    tries = {"queued_at": ago(now, minutes=9), "submit_attempts": 1}, {"queued_at": ago(now, minutes=3)}
+    rows = [put(editor, Status.QUEUED, due_at=later, **columns) for columns in tries]
+    assert site.let_one_through(now)
+    assert [VideoRequest.objects.get(pk=row.pk).due_at for row in rows] == [later, now]
+
+
 def test_a_probe_that_is_due_and_that_nobody_claimed_is_a_submission(now):
     site.pause(ago(now, minutes=1), status=402, message="")
     assert state().lets_through(now)

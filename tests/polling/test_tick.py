@@ -305,6 +305,15 @@ def test_one_probe_goes_out_when_it_is_due(tick, bell, editor):
     assert all(row.due_at > timezone.now() for row in rows)
 
 
+def test_one_that_is_refused_again_and_again_lets_others_try(tick, bell, editor):
+    site.pause(timezone.now() - timedelta(seconds=20), status=403, message="")
+    refused, other = put_due(editor, Status.QUEUED, submit_attempts=1), put_due(editor, Status.QUEUED)
+    tick()
+    assert bell.submitted == [other.pk]
+    refused.refresh_from_db()
+    assert seconds_until(refused.due_at) > 10
+
+
 def test_a_paused_site_is_read_on(tick, at_gateway, editor):
     site.pause(timezone.now(), status=402, message="")
     row = at_gateway(editor, "delay=0")
