@@ -146,9 +146,9 @@ def _differences(request: VideoRequest, stored: Stored) -> dict[str, Any]:
     return details
 
 
-def refers_to(pk: int, names: Sequence[str]) -> bool:
-    """Whether the row has one of these files. A read."""
-    return bool(names) and VideoRequest.objects.filter(Q(video__in=names) | Q(poster__in=names), pk=pk).exists()
+def is_referred_to(name: str) -> bool:
+    """Whether a row has this file, any: some storages keep equal files once. A read."""
+    return VideoRequest.objects.filter(Q(video=name) | Q(poster=name)).exists()
 
 
 def end_dead_leases(tokens: Collection[uuid.UUID], now: datetime) -> int:

@@ -211,11 +211,11 @@ class _Fetch:
     def _discard(self) -> bool:
         """What was written is of no use. False: it cannot be deleted now, so it stays planned for the sweep.
 
-        Unless the row refers to it: a connection that is lost during a COMMIT does not tell how that ended.
+        Unless a row refers to it: a connection that is lost during a COMMIT does not tell how that ended.
         """
         try:
-            if not storing.refers_to(self._request.pk, self._written):
-                for name in self._written:
+            for name in self._written:
+                if not storing.is_referred_to(name):
                     self._storage.delete(name)
         except Exception:
             log.exception("Files of request %s could not be deleted yet.", self._request.pk)

@@ -60,7 +60,7 @@ def _sweep_one(plan: PlannedFile, now: datetime) -> bool:
 def _is_referred_to(plan: PlannedFile) -> bool:
     match plan.place:
         case PlannedFile.Place.RESULT:
-            return VideoRequest.objects.filter(Q(video=plan.name) | Q(poster=plan.name)).exists()
+            return storing.is_referred_to(plan.name)
         case PlannedFile.Place.TARGET:
             target = _target(plan)
             return target is not None and target[0]._base_manager.filter(**{target[1].name: plan.name}).exists()

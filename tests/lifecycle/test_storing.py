@@ -240,12 +240,8 @@ def test_only_the_named_files_of_the_lease_are_forgotten(editor):
 
 
 def test_what_a_row_refers_to(editor):
-    row, other = put(editor, Status.SUCCEEDED, video="1.mp4", poster="1.jpg"), put(editor, Status.SUCCEEDED)
-    assert storing.refers_to(row.pk, ["0.mp4", "1.mp4"])
-    assert storing.refers_to(row.pk, ["1.jpg"])
-    assert not storing.refers_to(row.pk, ["2.mp4"])
-    assert not storing.refers_to(row.pk, [])
-    assert not storing.refers_to(other.pk, ["1.mp4"])
+    put(editor, Status.SUCCEEDED, video="1.mp4", poster="1.jpg")
+    assert [storing.is_referred_to(name) for name in ("1.mp4", "1.jpg", "2.mp4")] == [True, True, False]
 
 
 # -- succeeding

@@ -549,6 +549,22 @@ def test_another_name_that_is_of_no_use_is_deleted(rendered, monkeypatch, folder
     nothing_left(folders)
 
 
+def test_a_poster_that_another_request_has_stays(rendered, editor, monkeypatch, folders, at):
+    """A storage that keeps equal files once gives a name that is in use."""
+
+    class Once(FileSystemStorage):
+        def save(self, name, content, max_length=None):
+            return "black.jpg" if name.endswith(".jpg") else super().save(name, content, max_length)
+
+    Once()._save("black.jpg", ContentFile(b"black"))
+    put(editor, Status.SUCCEEDED, poster="black.jpg")
+    row = rendered()
+    monkeypatch.setattr(fetching, "result_storage", Once)
+    at("fetch.stored", lambda: lose_lease(row))
+    assert fetch(row) is False
+    assert files(folders) == ["media/black.jpg"]
+
+
 class Clinging(FileSystemStorage):
     def delete(self, name):
         raise PermissionError("not now")
