@@ -154,7 +154,8 @@ def decline(request: VideoRequest, *, actor: Actor, reason: str = "") -> None:
 def cancel(request: VideoRequest, *, actor: Actor = None) -> None:
     """Cancel at once what was not sent; ask the gateway to cancel what was. ``request`` is brought up to date.
 
-    ``cancel_requested_at`` tells that the gateway was asked; it may refuse, then the video is kept and charged.
+    ``cancel_requested_at`` tells that the gateway was asked; it may refuse, then the video is kept and charged. What
+    waits to be sent again after a 500 is in doubt then: the gateway may have accepted it.
 
     Raises:
         InvalidTransition: the video is finished, the request has ended, or its fate is unknown.

@@ -57,6 +57,32 @@ def test_a_queued_job_is_canceled_and_released(generating, redis_server):
     assert money() == (100, 0)
 
 
+@pytest.mark.parametrize("end", ["canceled", "refused", "too old"])
+def test_a_500_that_was_accepted_is_not_given_up_when_the_request_ends_before_it_is_tried_again(
+    end, sandbox, editor, redis_server, caplog
+):
+    """A paid video without a name: nobody may say that it cost nothing."""
+    refusal = " create-409" if end == "refused" else ""
+    request = make_draft(editor, prompt=f"A fox [sandbox:error-but-accepted*1{refusal}]")
+    services.start(request)
+    jobs.submit(request.pk)
+    request.refresh_from_db()
+    assert (request.status, request.server_faults, len(sandbox.accepted)) == ("queued", 1, 1)
+    if end == "canceled":
+        services.cancel(request, actor="somebody")
+    elif end == "too old":
+        VideoRequest.objects.update(queue_expires_at=timezone.now())
+        tick(request, redis_server)
+    else:
+        let_time_pass()
+        redis_server.forget("grokvideo:rate:*")
+        jobs.submit(request.pk)
+        request.refresh_from_db()
+    assert (request.status, request.error_code, money()) == ("in_doubt", "500", (100, 5))
+    assert "nobody knows whether it accepted that one" in last_event(request).message
+    assert f"Request {request.pk} is in doubt" in caplog.text
+
+
 @pytest.mark.parametrize("code", [400, 404, 405, 409, 422])
 def test_a_refusal_finishes_keeps_and_charges_the_video_and_says_so(code, generating, sandbox, crank, redis_server):
     request = generating(f"queued=60 cancel-{code}")

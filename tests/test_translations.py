@@ -113,4 +113,4 @@ def test_what_is_stored_is_the_same_for_all_who_read_it() -> None:
         services.start(row)
         services.cancel(row)
     messages = list(VideoRequest.objects.get(pk=row.pk).events.values_list("message", flat=True))
-    assert messages == ["Started for 5 credits.", "Canceled before it was sent. It cost nothing."]
+    assert messages == ["Started for 5 credits.", "Canceled before the gateway accepted it. It cost nothing."]

@@ -81,6 +81,14 @@ class Buttons(RequestModelAdmin):
             services.cancel(obj, actor=actor_of(request))
             if obj.status == Status.CANCELED:
                 messages.success(request, _("Canceled. It cost nothing; what was held is available again."))
+            elif obj.status == Status.IN_DOUBT:
+                messages.warning(
+                    request,
+                    _(
+                        "The gateway had a fault when this was sent before, so nobody knows whether it makes the "
+                        "video. It is not sent again; its credits stay held until a site manager decides."
+                    ),
+                )
             else:
                 messages.info(
                     request,

@@ -184,14 +184,28 @@ def in_doubt(request: VideoRequest) -> Iterator[str]:
         return
     yield _("Nobody knows what became of it.")
     held = request.quoted_credits or 0
-    words = ngettext(
+    yield (_held_until_told(held) if request.gateway_job_id else _held_until_decided(held)) % {"credits": held}
+
+
+def _held_until_told(held: int) -> str:
+    return ngettext(
         "%(credits)d credit stays held until the gateway or a site manager says what became of it; "
         "nothing more will be charged for it.",
         "%(credits)d credits stay held until the gateway or a site manager says what became of it; "
         "nothing more will be charged for it.",
         held,
     )
-    yield words % {"credits": held}
+
+
+def _held_until_decided(held: int) -> str:
+    """Without a job's id there is nothing to ask the gateway about."""
+    return ngettext(
+        "%(credits)d credit stays held until a site manager says what became of it; "
+        "nothing more will be charged for it.",
+        "%(credits)d credits stay held until a site manager says what became of it; "
+        "nothing more will be charged for it.",
+        held,
+    )
 
 
 def known_of_doubt(request: VideoRequest, now: datetime) -> Iterator[str]:

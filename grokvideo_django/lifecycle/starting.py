@@ -15,16 +15,11 @@ from .. import conf, credits, pricing
 from ..credits.entries import Actor
 from ..exceptions import InvalidTransition
 from ..models import VideoRequest
-from . import money
+from . import money, submitting
 from .transition import Status, because, move
 
 RING_AGAIN_SECONDS = 15.0
 """A queued or rendered row that nobody took by then gets its doorbell rung again."""
-UNSENT = (
-    (Q(submit_attempts=0), "Canceled before it was sent."),
-    (Q(submit_attempts__gt=0), "Canceled before the gateway accepted it."),
-)
-"""What is true of a row that was never sent, and of one that was sent and refused."""
 CANCEL_TRIES = 3
 """A worker may move the row on, or back, between two looks at it."""
 
@@ -154,21 +149,16 @@ def cancel(pk: int, *, now: datetime, actor: Actor) -> str:
 
 def _cancel(pk: int, *, now: datetime, actor: Actor) -> str | None:
     """One try, in the order in which a row moves on. None: it is, or was just then, in none of these states."""
-    for attempts, words in UNSENT:
-        if move(
-            pk,
-            Status.CANCELED,
-            from_=[Status.DRAFT, Status.AWAITING_APPROVAL, Status.QUEUED],
-            kind="canceled",
-            message=f"{words} It cost nothing.",
-            actor=actor,
-            guard=attempts,
-            settle=lambda row, words=words: money.release(row, reason=words, actor=actor),  # type: ignore[misc]
-            due_at=None,
-            lease_token=None,
-            finished_at=now,
-        ):
-            return Status.CANCELED
+    ended = submitting.unaccepted(
+        pk,
+        Status.CANCELED,
+        from_=[Status.DRAFT, Status.AWAITING_APPROVAL, Status.QUEUED],
+        kind="canceled",
+        message="Canceled before the gateway accepted it.",
+        actor=actor,
+    )
+    if ended is not None:
+        return ended
     if _ask_gateway(pk, Status.SUBMITTING, now=now, actor=actor):
         return Status.SUBMITTING
     # The lease of a read that is under way ends: what it would write would put the DELETE off.

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db import IntegrityError
 from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 
 from .. import conf, transactions
+from ..credits.entries import Actor
 from ..models import VideoRequest
 from . import money, site
 from .transition import Status, alert, move, record
 
 LEASE_MARGIN_SECONDS: Final = 30
+AFTER_FAULT: Final = "An earlier try ended in a fault of the gateway's own; nobody knows whether it accepted that one."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,17 +148,15 @@ def not_accepted(lease: Lease, *, message: str, due_at: datetime, kind: str = "n
         guard=lease.held & Q(cancel_requested_at__isnull=True),
         due_at=due_at,
         lease_token=None,
-    ) or move(
-        lease.pk,
-        Status.CANCELED,
-        from_=[Status.SUBMITTING],
-        kind="canceled",
-        message="Canceled before the gateway accepted it. It cost nothing.",
-        guard=lease.held,
-        settle=lambda row: money.release(row, reason="Canceled before the gateway accepted it."),
-        due_at=None,
-        finished_at=timezone.now(),
-        lease_token=None,
+    ) or bool(
+        unaccepted(
+            lease.pk,
+            Status.CANCELED,
+            from_=[Status.SUBMITTING],
+            kind="canceled",
+            message="Canceled before the gateway accepted it.",
+            guard=lease.held,
+        )
     )
 
 
@@ -187,20 +188,18 @@ def server_fault(lease: Lease, *, message: str, due_at: datetime) -> bool:
 
 def refused(lease: Lease, *, code: str, message: str) -> bool:
     """The request itself is refused: failed, with the gateway's words, and it cost nothing."""
-    return move(
+    ended = unaccepted(
         lease.pk,
         Status.FAILED,
         from_=[Status.SUBMITTING],
         kind="refused",
-        message=f"The gateway refused it: {message} It cost nothing.",
+        message=f"The gateway refused it: {message}",
+        reason="The gateway refused the request.",
         guard=lease.held,
-        settle=lambda row: money.release(row, reason="The gateway refused the request."),
         error_code=code,
         error_message=message,
-        due_at=None,
-        finished_at=timezone.now(),
-        lease_token=None,
     )
+    return ended is not None
 
 
 def doubt(lease: Lease, *, code: str, message: str) -> bool:
@@ -224,19 +223,17 @@ def doubt(lease: Lease, *, code: str, message: str) -> bool:
 
 def unsendable(pk: int, *, code: str, message: str) -> bool:
     """A queued row that cannot be sent at all (its image is gone, say): failed before anything was sent."""
-    return move(
+    ended = unaccepted(
         pk,
         Status.FAILED,
         from_=[Status.QUEUED],
         kind="unsendable",
-        message=f"{message} It was not sent and cost nothing.",
-        settle=lambda row: money.release(row, reason="It could not be sent."),
+        message=message,
+        reason="It could not be sent.",
         error_code=code,
         error_message=message,
-        due_at=None,
-        finished_at=timezone.now(),
-        lease_token=None,
     )
+    return ended is not None
 
 
 def abandoned(pk: int, now: datetime) -> bool:
@@ -262,17 +259,57 @@ def abandoned(pk: int, now: datetime) -> bool:
 def too_old(pk: int, now: datetime) -> bool:
     """Never accepted within MAX_QUEUE_AGE: failed, released."""
     message = "The gateway did not accept it in time."
-    return move(
+    ended = unaccepted(
         pk,
         Status.FAILED,
         from_=[Status.QUEUED],
         kind="too_old",
-        message=f"{message} It cost nothing.",
+        message=message,
         guard=Q(queue_expires_at__lte=now),
-        settle=lambda row: money.release(row, reason=message),
         error_code="queue_age",
         error_message=message,
-        due_at=None,
-        finished_at=now,
-        lease_token=None,
     )
+    return ended is not None
+
+
+def unaccepted(
+    pk: int,
+    to: str,
+    *,
+    from_: Sequence[str],
+    kind: str,
+    message: str,
+    reason: str = "",
+    guard: Q | None = None,
+    actor: Actor = None,
+    **values: Any,
+) -> str | None:
+    """End what the gateway has not accepted, and give back what was held. The new status; None: nothing was changed.
+
+    After a 500 nobody knows whether the gateway accepted that try: then the request is in doubt, and the hold stays.
+    """
+    matching = guard or Q()
+    values |= {"due_at": None, "lease_token": None}
+
+    def give_back(row: VideoRequest) -> None:
+        money.release(row, reason=reason or message, actor=actor)
+
+    if move(
+        pk,
+        to,
+        from_=from_,
+        kind=kind,
+        message=f"{message} It cost nothing.",
+        actor=actor,
+        guard=matching & Q(server_faults=0),
+        settle=give_back,
+        finished_at=timezone.now(),
+        **values,
+    ):
+        return to
+    words = f"{message} {AFTER_FAULT}"
+    values |= {"error_code": "500", "error_message": words}
+    if move(pk, Status.IN_DOUBT, from_=from_, kind="in_doubt", message=words, actor=actor, guard=matching, **values):
+        alert("Request %s is in doubt: %s", pk, words)
+        return Status.IN_DOUBT
+    return None

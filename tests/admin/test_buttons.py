@@ -282,6 +282,17 @@ def test_canceling_what_was_not_sent_gives_everything_back(client, editor):
     assert "nothing" in text_of(response)
 
 
+def test_canceling_what_may_have_been_accepted_leaves_it_in_doubt(client, editor):
+    request = put(editor, "queued", server_faults=1)
+    response = client.post(*press(client.get(page(request)), "cancel"), follow=True)
+    request.refresh_from_db()
+    assert request.status == "in_doubt"
+    [(level, words)] = said(response)
+    assert level == "warning"
+    assert "nobody knows whether it makes the video" in words
+    assert CreditAccount.objects.for_user(editor).held == 5
+
+
 @pytest.mark.parametrize("status", ["submitting", "submitted"])
 def test_canceling_what_was_sent_asks_the_gateway(client, editor, status):
     request = put(editor, status)

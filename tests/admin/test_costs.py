@@ -152,7 +152,7 @@ def test_the_page_says_what_it_cost_and_why(client, editor, settings, end, words
         (failed_and_charged, "It cost 3 credits: this site charges for what is moderated."),
         (charged_by_decision, "Charged by decision. It cost 5 credits. Reason: “They charged”."),
         (released_by_decision, "Released by decision. It cost nothing. Reason: “They did not”."),
-        (canceled, "Canceled before it was sent. It cost nothing."),
+        (canceled, "Canceled before the gateway accepted it. It cost nothing."),
         (canceled_while_sending, "Canceled before the gateway accepted it. It cost nothing."),
         (canceled_and_charged, "It cost 5 credits: this site charges for what is canceled."),
         (declined, "Declined. It cost nothing. Reason: “Too long”."),

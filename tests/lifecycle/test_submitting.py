@@ -129,7 +129,7 @@ CASES = [
         settled="release",
         fenced=False,
         error_code="unsendable",
-        says="No image. It was not sent and cost nothing.",
+        says="No image. It cost nothing.",
     ),
     Case(
         name="abandoned",
@@ -173,6 +173,41 @@ CASES = [
         fenced=False,
         before={"gateway_job_id": None, "due_at": None, "error_code": "lost", "error_message": "Gone."},
         error_code="",
+    ),
+    # After a 500 that was tried again, nobody can say that the gateway has accepted nothing.
+    *(
+        Case(
+            name=f"{name}_after_a_server_fault",
+            act=act,
+            allowed=(status,),
+            to=Status.IN_DOUBT,
+            kind="in_doubt",
+            fenced=status == S,
+            before={"server_faults": 1, **before},
+            error_code="500",
+            says=submitting.AFTER_FAULT,
+        )
+        for name, act, status, before in [
+            ("refused", lambda row, lease: submitting.refused(lease, code="409", message="In progress."), S, {}),
+            (
+                "not_accepted_and_canceled",
+                lambda row, lease: submitting.not_accepted(lease, message="Not yet.", due_at=soon()),
+                S,
+                {"cancel_requested_at": timezone.now()},
+            ),
+            (
+                "unsendable",
+                lambda row, lease: submitting.unsendable(row.pk, code="unsendable", message="No image."),
+                Status.QUEUED,
+                {},
+            ),
+            (
+                "too_old",
+                lambda row, lease: submitting.too_old(row.pk, timezone.now() + timedelta(days=2)),
+                Status.QUEUED,
+                {},
+            ),
+        ]
     ),
 ]
 MOVES = [case for case in CASES if not case.name.startswith("accepted")]
