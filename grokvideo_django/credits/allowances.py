@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.contrib.auth import get_user_model
 from django.db.models import Q, Sum
 from django.utils import timezone
 
-from .. import periods
+from .. import people, periods
 from ..exceptions import KeyConflict
 from ..models import Allowance, CreditDraw, CreditEntry, CreditGrant
 from .entries import MAX_AMOUNT
@@ -69,10 +68,10 @@ class _Issue:
 
 
 def _users(allowance: Allowance) -> Iterable[AbstractBaseUser]:
-    users = get_user_model()._default_manager.filter(is_active=True)
     if allowance.user_id is not None:
-        return users.filter(pk=allowance.user_id)
-    return users.filter(groups=allowance.group_id).order_by("pk")
+        return people.active(Q(pk=allowance.user_id))
+    assert allowance.group_id is not None  # the database refuses neither
+    return people.active(people.members([allowance.group_id]))
 
 
 def _key(allowance: Allowance, user: AbstractBaseUser, first_day: date | None = None) -> str:

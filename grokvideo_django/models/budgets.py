@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from .. import people
 from .deleting import cascade
 from .ledger import CreditEntry
 
@@ -36,7 +37,7 @@ class BudgetManager(models.Manager["Budget"]):
         owner = Budget._meta.get_field("user")
         key = owner.get_db_prep_value(user.pk, connection)  # a UUID is written differently by each database
         mine, values = "scope = %s OR user_id = %s", [Budget.Scope.SITE.value, key]
-        if isinstance(user, PermissionsMixin):
+        if isinstance(user, PermissionsMixin) and people.can_be_in_groups():
             groups, name = user._meta.get_field("groups"), connection.ops.quote_name
             assert isinstance(groups, models.ManyToManyField)
             member, group = name(groups.m2m_column_name()), name(groups.m2m_reverse_name())

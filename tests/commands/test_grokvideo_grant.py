@@ -53,6 +53,16 @@ def test_several_users_get_credits_with_a_reason(anna: User, ben: User) -> None:
     assert CreditGrant.objects.get(account__user=anna).category == "promotion"
 
 
+def test_one_credit_for_one_user(anna: User) -> None:
+    assert grant("anna", "1") == "anna: 1 credit\nGranted 1 credit, about $0.01, to 1 user.\n"
+
+
+def test_who_is_in_two_groups_gets_it_once(anna: User, group: Group, ben: User) -> None:
+    Group.objects.create(name="authors").user_set.add(anna)
+    grant("5", "--group", "editors", "--group", "authors")
+    assert posted(anna, ben) == [5, 5]
+
+
 def test_who_is_named_twice_gets_it_once(anna: User, group: Group, ben: User) -> None:
     grant("anna", "anna", "5", "--group", "editors")
     assert posted(anna, ben) == [5, 5]
@@ -74,7 +84,7 @@ def test_a_cron_line_can_be_repeated_and_reaches_newcomers(anna: User, group: Gr
     group.user_set.add(newcomer)
     said = grant(*line)
     assert "anna: nothing more: this key was granted before" in said
-    assert "Granted 100 credits, about $1.00, to 1 users." in said
+    assert "Granted 100 credits, about $1.00, to 1 user." in said
     assert posted(anna, ben, newcomer) == [100, 100, 100]
     grant(*line[:-1], "2027-01")
     assert posted(anna) == [200]
@@ -122,7 +132,7 @@ def test_bad_input_is_named_and_grants_nothing(anna: User, words: list[str], sai
 
 def test_a_dry_run_changes_nothing(anna: User) -> None:
     said = grant("anna", "5", "--dry-run")
-    assert said == "anna: 5 credits\nWould grant 5 credits, about $0.05, to 1 users. Nothing was changed.\n"
+    assert said == "anna: 5 credits\nWould grant 5 credits, about $0.05, to 1 user. Nothing was changed.\n"
     assert not CreditAccount.objects.exists()
 
 

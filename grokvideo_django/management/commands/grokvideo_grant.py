@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from grokvideo_django import credits, pricing, transactions
+from grokvideo_django import credits, people, pricing, transactions
 from grokvideo_django.exceptions import GrokVideoError
 from grokvideo_django.models import CreditAccount, CreditEntry, CreditGrant
 
@@ -69,13 +68,14 @@ class Command(BaseCommand):
 
     def _tell(self, meant: Sequence[tuple[AbstractBaseUser, bool]], each: int, *, dry_run: bool) -> None:
         for user, is_new in meant:
-            words = f"{each} credits" if is_new else "nothing more: this key was granted before"
+            words = _counted(each, "credit") if is_new else "nothing more: this key was granted before"
             self.stdout.write(f"{user.get_username()}: {words}")
         new = sum(is_new for _user, is_new in meant)
         total = each * new
         verb = "Would grant" if dry_run else "Granted"
         ending = " Nothing was changed." if dry_run else ""
-        self.stdout.write(f"{verb} {total} credits, about {pricing.in_dollars(total)}, to {new} users.{ending}")
+        what = f"{_counted(total, 'credit')}, about {pricing.in_dollars(total)}"
+        self.stdout.write(f"{verb} {what}, to {_counted(new, 'user')}.{ending}")
 
 
 def _grant_all(
@@ -104,16 +104,17 @@ def _meant(names: Sequence[str], groups: Sequence[str], *, all_active: bool) -> 
     Raises:
         CommandError: somebody does not exist, or nobody is meant.
     """
-    people = get_user_model()._default_manager
     named, unknown = _named(names)
     by_name = {group.name: group for group in Group.objects.filter(name__in=groups)}
     problems = [f"user {name!r}" for name in unknown] + [f"group {name!r}" for name in groups if name not in by_name]
     if problems:
         raise CommandError(f"There is no {', no '.join(problems)}. Nothing was granted to anybody.")
     found = {user.pk: user for user in named}
-    wanted = Q(groups__in=by_name.values()) | (Q(pk__isnull=False) if all_active else Q(pk__in=[]))
-    if groups or all_active:
-        found |= {user.pk: user for user in people.filter(wanted, is_active=True)}
+    if all_active:
+        found |= {user.pk: user for user in people.active()}
+    elif groups:
+        members = people.members([group.pk for group in by_name.values()])
+        found |= {user.pk: user for user in people.active(members)}
     if not found:
         raise CommandError("Nobody is meant: name users, a --group with active members, or --all-active.")
     return sorted(found.values(), key=lambda user: user.get_username())
@@ -129,6 +130,10 @@ def _named(names: Sequence[str]) -> tuple[list[AbstractBaseUser], list[str]]:
         except model.DoesNotExist:
             unknown.append(name)
     return found, unknown
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _amount(text: str) -> int:

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class OwnUsersConfig(AppConfig):
+    name = "tests.own_users"
+    label = "ownusers"
