@@ -26,6 +26,7 @@ from .bases import AccountModelAdmin, EntryModelAdmin, GrantModelAdmin, ReadOnly
 from .forms import as_key
 from .granting import GrantForm
 from .granting_many import grant_selected
+from .granting_people import grant_people
 from .telling import in_words
 
 if TYPE_CHECKING:
@@ -71,8 +72,12 @@ class CreditAccountAdmin(Ledger, AccountModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """Before Django's own, which take any text for a key."""
-        view = self.admin_site.admin_view(self.grant_view)
-        return [path("grant/", view, name="grokvideo_creditaccount_grant"), *super().get_urls()]
+        views = {"grant": self.grant_view, "grant_many": self.grant_many_view}
+        own = [
+            path(f"{name.replace('_', '-')}/", self.admin_site.admin_view(view), name=f"grokvideo_creditaccount_{name}")
+            for name, view in views.items()
+        ]
+        return own + super().get_urls()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CreditAccount]:
         """With what can be spent, in the same query."""
@@ -119,7 +124,7 @@ class CreditAccountAdmin(Ledger, AccountModelAdmin):
         return reverse("admin:grokvideo_creditaccount_changelist", current_app=self.admin_site.name)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """With the button to the form, for those who may grant."""
+        """With the buttons to the forms, for those who may grant."""
         return super().changelist_view(request, {"grokvideo_can_grant": may(request, "grant"), **(extra_context or {})})
 
     def change_view(
@@ -153,6 +158,12 @@ class CreditAccountAdmin(Ledger, AccountModelAdmin):
             messages.success(request, _("Granted to %(user)s: %(price)s.") % filled)
         url = reverse("admin:grokvideo_creditaccount_change", args=[entry.account_id], current_app=self.admin_site.name)
         return HttpResponseRedirect(url)
+
+    def grant_many_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Give credits to a group's members, or to all active users. GET shows the form."""
+        if not may(request, "grant"):
+            raise PermissionDenied
+        return grant_people(self, request) or HttpResponseRedirect(self._list_url())
 
     def _grant_page(self, request: HttpRequest, form: GrantForm) -> HttpResponseBase:
         context = {

@@ -22,6 +22,11 @@ def in_words(credits_: int) -> str:
     return words % {"credits": credits_, "dollars": pricing.in_dollars(credits_)}
 
 
+def counted(credits_: int) -> str:
+    """``25 credits``, where the dollars stand elsewhere."""
+    return ngettext("%(credits)d credit", "%(credits)d credits", credits_) % {"credits": credits_}
+
+
 def price_for(http_request: HttpRequest, payer: AbstractBaseUser | None, credits_: int) -> str:
     """``25 credits, about $0.25``, and who pays where that is not the reader."""
     words = in_words(credits_)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
@@ -14,7 +15,9 @@ from django.utils import timezone
 from grokvideo_django import credits, people, services
 from grokvideo_django.models import Allowance, Budget, CreditAccount, VideoRequest
 
-from ..admin.conftest import ACCOUNTS, as_
+from ..admin.conftest import ACCOUNTS, as_, said
+from ..admin.test_granting_many import hidden
+from ..admin.test_granting_people import MANY, shown
 from .models import Member
 
 pytestmark = pytest.mark.django_db
@@ -50,6 +53,28 @@ def test_who_is_active(manager: Member, anna: Member, gone: Member) -> None:
     assert people.active(limit=1) == [anna]
     assert not people.can_be_in_groups()
     assert people.active(people.members([1])) == []
+
+
+def test_the_admins_page_offers_no_groups(manager: Member) -> None:
+    Group.objects.create(name="authors")
+    field = as_(manager).get(MANY).context["form"].fields["among"]
+    assert field.choices == [("", "---------"), ("all", "All active users")]
+
+
+def test_the_admins_page(manager: Member, anna: Member, gone: Member) -> None:
+    browser = as_(manager)
+    filled: dict[str, Any] = {"among": "all", "amount": 50, "reason": "For June", "expires_at": ""}
+    response = browser.post(MANY, {**hidden(browser.get(MANY)), **filled})
+    assert shown(response) == [("anna@example.org", "0"), ("manager@example.org", "0")]
+    assert posted() == {}
+    data = hidden(response)
+    for _twice in range(2):
+        browser.post(MANY, data, follow=True)
+    assert posted() == {"anna@example.org": 50, "manager@example.org": 50}
+    Member.objects.filter(pk=anna.pk).update(left_on=date(2026, 2, 2))
+    told = said(browser.post(MANY, {**data, "key": ""}, follow=True))
+    assert told[0] == ("error", "Nothing was granted to anna@example.org. This user is not active any more.")
+    assert posted() == {"anna@example.org": 50, "manager@example.org": 100}
 
 
 def test_selected_accounts(manager: Member, anna: Member) -> None:
