@@ -34,7 +34,7 @@ class Settings:
     BASE_URL: str = "https://api.aigateway.sh/v1"
     MODEL: str = "xai/grok-imagine-video"
     MEDIA_HOSTS: Sequence[str] = ("media.aigateway.sh",)
-    """``host`` or ``host:port`` that results may come from, besides that of BASE_URL."""
+    """``host`` or ``host:port`` that results may come from, besides links that the API signs for its own host."""
     ALLOW_PRIVATE_NETWORK: bool = False
     """True: MEDIA_HOSTS may be loopback or private, over plain http. For the sandbox."""
     REQUESTS_PER_MINUTE: int = 600

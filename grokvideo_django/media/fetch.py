@@ -140,7 +140,8 @@ class _Fetch:
                 signed = self._client.signed_url(self._request.gateway_job_id or "", name)
             except RequestRefused:  # there is nothing to sign
                 raise forbidden from None
-            return self._stream(signed)
+            # The API may serve what it signs itself. No key goes there with a download, nor to any other host.
+            return self._stream(signed, urlsplit(conf.current().BASE_URL.strip()).netloc)
 
     def _read_again(self) -> None:
         """The last address was no good: the job may name another one by now. One that is unknown names none."""
@@ -157,11 +158,9 @@ class _Fetch:
         if not permit.granted:
             raise MediaUnavailable("The site's request budget is used up just now.", retry_after=permit.wait_seconds)
 
-    def _stream(self, url: str) -> Downloaded:
+    def _stream(self, url: str, *more_hosts: str) -> Downloaded:
         settings = conf.current()
-        # The API keeps files too, and the links that it signs may be on its own host. No key goes there with them.
-        hosts = [*settings.MEDIA_HOSTS, urlsplit(settings.BASE_URL.strip()).netloc]
-        policy = Policy(hosts=hosts, allow_private=settings.ALLOW_PRIVATE_NETWORK)
+        policy = Policy(hosts=[*settings.MEDIA_HOSTS, *more_hosts], allow_private=settings.ALLOW_PRIVATE_NETWORK)
         with self._temporary.open("wb") as file:
             crash.point("fetch.downloading")
             got = download(url, file, policy=policy, max_bytes=settings.MAX_BYTES, max_seconds=settings.FETCH_SECONDS)

@@ -87,6 +87,11 @@ def test_in_doubt_says_what_is_held_and_invites_nobody_to_pay_again(client, edit
     assert "Decide" not in text
 
 
+def test_in_doubt_without_a_job_says_that_only_a_person_can_tell(client, editor):
+    text = body(client, put(editor, "in_doubt", gateway_job_id=None, due_at=None))
+    assert "5 credits stay held until a site manager says what became of it" in text
+
+
 def test_it_says_when_the_gateway_is_asked_next_and_why(client, editor):
     request = put(editor, "submitted", due_at=timezone.now() + timedelta(seconds=30.9))
     text = body(client, request).replace("29 seconds", "30 seconds")

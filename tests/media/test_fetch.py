@@ -6,6 +6,7 @@ import logging
 import uuid
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.files.base import ContentFile
@@ -391,10 +392,15 @@ def test_429_for_an_address_stops_all_requests_of_the_site(rendered, sandbox):
     assert seconds_until(row.due_at) == pytest.approx(40, abs=3)
 
 
-def test_files_of_the_api_itself_may_come_from_its_host(rendered, sandbox, settings):
-    """The API's document has both: the file, for which it wants the key, and the signed link to it."""
+def test_what_the_api_signs_may_come_from_its_own_host_and_nothing_else(rendered, sandbox, settings):
+    """The API's document has such links. Here both hosts are one, by two names."""
     row = rendered("media-unsigned")
-    settings.GROKVIDEO = {**settings.GROKVIDEO, "MEDIA_HOSTS": ["media.example.com"]}
+    named = row.result_url.replace("127.0.0.1", "localhost")
+    settings.GROKVIDEO = {**settings.GROKVIDEO, "MEDIA_HOSTS": [urlsplit(named).netloc]}
+    assert fetch(row) is False
+    assert "MEDIA_HOSTS" in last_event(row).message
+    VideoRequest.objects.filter(pk=row.pk).update(result_url=named, media_refusals=0)
+    overdue(row)
     assert fetch(row) is True
     assert (sandbox.leaked_keys, sandbox.answers["sign 200"]) == (0, 1)
 
