@@ -85,7 +85,7 @@ class Gateway:
         self.http = stack.enter_context(
             httpx.Client(headers={"Authorization": "Bearer sk-aig-sandbox"}, timeout=60, trust_env=False)
         )
-        for _attempt in range(200):
+        for _attempt in range(1200):  # a minute: others start theirs at the same time
             with contextlib.suppress(httpx.TransportError):
                 self.http.get(f"http://{self.host}/")
                 return
