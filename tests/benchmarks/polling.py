@@ -34,7 +34,7 @@ CLIENTS = {
     "sdk-no-304": "the same before a gateway that never answers 304",
 }
 WEIGHTS = {"ours": 3, "ours-new": 3, "interval": 1, "patched": 2, "sdk": 2, "sdk-no-304": 2}
-"""Of one video: RQ's forks take processor time, and so do the vendor's clients, one for each video."""
+"""Of one video: RQ's forks take processor time, and so do the vendor's loops, which all begin at once."""
 WAVE = 1_200
 """The weight of what runs at the same time; what is heavier runs alone."""
 BESIDE = ("patched", "interval", "sdk")
@@ -144,7 +144,6 @@ def alone(client: str, count: int, options: argparse.Namespace) -> Figures:
         return real(client, seconds, told, options)
     interval = 0.0 if client == "sdk-no-304" else options.read_interval
     wait = {"interval": peers.interval, "patched": peers.patched}.get(client, peers.sdk)
-    os.environ["NO_PROXY"] = "127.0.0.1"  # the vendor's client reads the environment
     with surroundings(videos.gateway_options(interval)) as gateway:
         found = wait(gateway, videos.prompts(seconds), told)
         return seen(gateway.state(), found, client=client, in_flight=count)
