@@ -308,8 +308,16 @@ def unaccepted(
     ):
         return to
     words = f"{message} {AFTER_FAULT}"
-    values |= {"error_code": "500", "error_message": words}
-    if move(pk, Status.IN_DOUBT, from_=from_, kind="in_doubt", message=words, actor=actor, guard=matching, **values):
+    if move(
+        pk,
+        Status.IN_DOUBT,
+        from_=from_,
+        kind="in_doubt",
+        message=words,
+        actor=actor,
+        guard=matching & Q(server_faults__gt=0),
+        **values | {"error_code": "500", "error_message": words},
+    ):
         alert("Request %s is in doubt: %s", pk, words)
         return Status.IN_DOUBT
     return None

@@ -178,6 +178,20 @@ def test_a_row_that_moves_between_two_looks_is_still_canceled(first, then, resul
     assert looks
 
 
+def test_a_row_that_comes_back_between_two_looks_is_not_in_doubt(editor, monkeypatch):
+    """Sent, not accepted, and queued again in the meantime: it had no fault, so it is canceled at the next look."""
+    row = put(editor, Status.QUEUED)
+    real, looks = submitting.move, []
+
+    def look(pk, to, **values):
+        looks.append(to)
+        return len(looks) > 1 and real(pk, to, **values)
+
+    monkeypatch.setattr(submitting, "move", look)
+    assert cancel(row) == Status.CANCELED
+    assert looks == [Status.CANCELED, Status.IN_DOUBT, Status.CANCELED]
+
+
 def test_a_row_that_never_keeps_still_is_given_up(editor, monkeypatch):
     row = put(editor, Status.QUEUED)
     for module in (starting, submitting):
