@@ -154,7 +154,7 @@ def _cancel(pk: int, *, now: datetime, actor: Actor) -> str | None:
         Status.CANCELED,
         from_=[Status.DRAFT, Status.AWAITING_APPROVAL, Status.QUEUED],
         kind="canceled",
-        message="Canceled before the gateway accepted it.",
+        message=submitting.CANCELED_EARLY,
         actor=actor,
     )
     if ended is not None:

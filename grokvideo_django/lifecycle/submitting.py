@@ -19,6 +19,7 @@ from . import money, site
 from .transition import Status, alert, move, record
 
 LEASE_MARGIN_SECONDS: Final = 30
+CANCELED_EARLY: Final = "Canceled before the gateway accepted it."
 AFTER_FAULT: Final = "An earlier try ended in a fault of the gateway's own; nobody knows whether it accepted that one."
 
 
@@ -154,7 +155,7 @@ def not_accepted(lease: Lease, *, message: str, due_at: datetime, kind: str = "n
             Status.CANCELED,
             from_=[Status.SUBMITTING],
             kind="canceled",
-            message="Canceled before the gateway accepted it.",
+            message=CANCELED_EARLY,
             guard=lease.held,
         )
     )

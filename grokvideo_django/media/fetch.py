@@ -42,6 +42,7 @@ Place = PlannedFile.Place
 ADDRESS_TRIES: Final = 5
 """A host that is away for longer may never come back, and the job name another."""
 SILENT_ENDS: Final = 2
+"""One may be a restart of the worker."""
 
 
 class PlacedFile(BytesFile):
