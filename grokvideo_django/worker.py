@@ -34,6 +34,8 @@ GRACE_SECONDS: Final = 60.0
 COLD_SECONDS: Final = 1.2
 """RQ ignores a second signal within a second of the first."""
 KILL_SECONDS: Final = 3.0
+HANGING_SECONDS: Final = 30.0
+"""Without a job, a child that was asked needs not nearly so long. One whose connection broke can wait for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,7 @@ class Child:
         self._command = program.command
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
-        self._asked = False
+        self._asked_at: float | None = None
         self._started_at = self._next_start_at = 0.0
         self._pause_seconds = FIRST_PAUSE_SECONDS
 
@@ -93,7 +95,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-        self._started_at, self._asked = now, False
+        self._started_at, self._asked_at = now, None
         return True
 
     def ended(self, now: float) -> str | None:
@@ -103,7 +105,7 @@ class Child:
             return None
         self._process = None
         how = processes.how_it_ended(code)
-        if self._asked:
+        if self._asked_at is not None:
             self._next_start_at = now
             return f"{how}, as asked"
         if now - self._started_at >= HEALTHY_SECONDS:
@@ -113,16 +115,22 @@ class Child:
         self._pause_seconds = min(pause * 2, LONGEST_PAUSE_SECONDS)
         return f"{how}; it starts again in {pause:g} s"
 
-    def ask_to_end(self) -> None:
+    def ask_to_end(self, now: float) -> None:
         """SIGTERM, once: the running job may end first."""
-        if not self._asked:
-            self.insist()
+        if self._process is not None and self._asked_at is None:
+            self._asked_at = now
+            self._process.terminate()
 
     def insist(self) -> None:
         """SIGTERM, perhaps for the second time: RQ then ends the job as well."""
         if self._process is not None:
-            self._asked = True
             self._process.terminate()
+
+    def hangs(self, now: float) -> bool:
+        """Whether it was asked to end, has not, and no job of its own is the reason: RQ runs each in a process."""
+        if self.pid is None or self._asked_at is None or now - self._asked_at < HANGING_SECONDS:
+            return False
+        return processes.members(self.pid) == [self.pid]
 
 
 @dataclass(kw_only=True)
@@ -166,9 +174,10 @@ class Supervisor:
     def _beat(self, now: float) -> None:
         for words in self._bury(now):
             self.say(words)
+        self._kill_what_hangs(now)
         if now >= self._ping_at:
             self._ping_at = now + PING_SECONDS
-            self._ask_redis()
+            self._ask_redis(now)
         if self._trouble is None:
             for child in self.children:
                 if child.start(now):
@@ -185,7 +194,13 @@ class Supervisor:
         self._orphaned = {session for session in self._orphaned if processes.members(session)}
         return words
 
-    def _ask_redis(self) -> None:
+    def _kill_what_hangs(self, now: float) -> None:
+        for child in self.children:
+            if child.pid is not None and child.hangs(now):
+                self.say(f"{child.name} does not end, and runs no job: it is killed.")
+                processes.kill(child.pid)
+
+    def _ask_redis(self, now: float) -> None:
         """Without Redis a new child only dies; and a worker that lost it may wait for a minute after it is back."""
         before, self._trouble = self._trouble, self.trouble()
         if self._trouble is not None and before is None:
@@ -193,12 +208,12 @@ class Supervisor:
         if self._trouble is None and before is not None:
             self.say("Redis answers.")
             for child in self.children:
-                child.ask_to_end()
+                child.ask_to_end(now)
 
     def _end(self) -> None:
-        for child in self.children:
-            child.ask_to_end()
         began_at = time.monotonic()
+        for child in self.children:
+            child.ask_to_end(began_at)
 
         def patience_seconds() -> float:
             return COLD_SECONDS if self._signals > 1 else max(self.grace_seconds, COLD_SECONDS)

@@ -42,6 +42,17 @@ time.sleep(3)
 pathlib.Path(sys.argv[1]).touch()
 """
 """As RQ does: a child that leaves the process group, and takes its time."""
+PATIENT = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+horse = os.fork()
+if not horse:
+    time.sleep(3)
+    os._exit(0)
+os.waitpid(horse, 0)
+time.sleep(60)
+"""
+"""Waits for the process that runs its job, as RQ does, and then does not end."""
 
 
 def python(code: str, *arguments: str, name: str = "child") -> Child:
@@ -252,14 +263,54 @@ def test_children_are_renewed_when_redis_is_back(monkeypatch: pytest.MonkeyPatch
     assert "child was ended by SIGTERM, as asked." in words
 
 
+def test_what_does_not_end_when_redis_is_back_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(worker, "PING_SECONDS", 0.2)
+    monkeypatch.setattr(worker, "HANGING_SECONDS", 0.5)
+    ready = tmp_path / "ready"
+    run = Run([python(STUBBORN, str(ready))])
+
+    def lose_redis() -> None:
+        wait_for(ready.exists)
+        run.trouble = "refused"
+
+    words = run.play(
+        ("runs", lose_redis),
+        ("cannot be reached", lambda: setattr(run, "trouble", None)),
+        ("does not end", lambda: None),
+        ("runs", lambda: os.kill(run.pid, signal.SIGKILL)),
+        ("was ended", stop),
+    )
+    assert words.count("child does not end, and runs no job: it is killed.") == 1
+    assert "child was ended by SIGKILL, as asked." in words
+
+
+def test_what_runs_a_job_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "HANGING_SECONDS", 5.0)
+    child = python(PATIENT)
+    assert not child.hangs(100.0)
+    assert child.start(0.0)
+    pid = child.pid
+    assert pid is not None
+    wait_for(lambda: len(processes.members(pid)) == 2)
+    assert not child.hangs(100.0)
+    child.ask_to_end(100.0)
+    assert not child.hangs(200.0)
+    wait_for(lambda: processes.members(pid) == [pid])
+    assert not child.hangs(104.9)
+    assert child.hangs(105.0)
+    processes.kill(pid)
+    wait_for(lambda: child.ended(106.0))
+    assert not child.hangs(200.0)
+
+
 def test_what_is_asked_twice_is_told_once() -> None:
     told: list[int] = []
     child = python(NAP)
     assert child.start(0.0)
     assert child._process is not None
     child._process.terminate, terminate = lambda: told.append(1), child._process.terminate  # type: ignore[method-assign]
-    child.ask_to_end()
-    child.ask_to_end()
+    child.ask_to_end(0.0)
+    child.ask_to_end(1.0)
     assert told == [1]
     child.insist()
     assert told == [1, 1]

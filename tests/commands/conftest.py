@@ -30,6 +30,7 @@ class Command:
                     **os.environ,
                     "DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE", "tests.settings"),
                     "GROKVIDEO_TEST_WORKER": "1",
+                    "PYTHONFAULTHANDLER": "1",
                     MARK: self.mark,
                 },
                 cwd=ROOT,
@@ -58,9 +59,16 @@ class Command:
             time.sleep(0.05)
 
     def end(self, number: int = signal.SIGTERM, *, seconds: float = 30) -> int:
-        """Send a signal and wait; returns the exit code."""
+        """Send a signal and wait; returns the exit code. What does not end says where it is."""
         self.process.send_signal(number)
-        return self.process.wait(seconds)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            names = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ") for pid in self.alive()}
+            for pid in names:
+                send(pid, signal.SIGABRT)  # faulthandler prints its stacks into the log
+            time.sleep(1)
+            pytest.fail(f"The end: not within {seconds} s. {names}\n{self.text}", pytrace=False)
 
     def clean_up(self) -> None:
         for _attempt in range(100):
