@@ -3,10 +3,11 @@
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from grokvideo_django import transactions
+from grokvideo_django.models import Budget, BudgetCounter
 from tests.site.models import Page
 
 
@@ -37,6 +38,8 @@ def error(cause: Exception | None, message: str = "refused") -> OperationalError
         (error(Exception(2006, "Server has gone away")), False),
         (error(Exception()), False),
         (error(None), False),
+        (IntegrityError("UNIQUE constraint failed: grokvideo_creditentry.key"), False),
+        (DataError("out of range"), False),
     ],
     ids=repr,
 )
@@ -92,6 +95,22 @@ class TestAtTheTop:
         with pytest.raises(type(raised)):
             transactions.run(work)
         assert (work.runs, Page.objects.count(), no_sleep) == (1, 0, [])
+
+    def test_a_row_whose_parent_was_just_deleted_is_written_by_the_next_try(self, no_sleep):
+        parents = [1_000_000, Budget.objects.create(name="there", limit_credits=1).pk]
+
+        def work():
+            Page.objects.create()
+            return BudgetCounter.objects.create(budget_id=parents.pop(0), period_start=timezone.now())
+
+        counter = transactions.run(work)
+        assert counter.budget.name == "there"
+        assert (Page.objects.count(), len(no_sleep)) == (1, 1)
+
+    def test_a_parent_that_never_was_is_an_error(self, no_sleep):
+        with pytest.raises(IntegrityError):
+            transactions.run(lambda: BudgetCounter.objects.create(budget_id=1_000_000, period_start=timezone.now()))
+        assert len(no_sleep) == 4
 
     def test_work_that_was_committed_is_not_run_again(self, no_sleep):
         work = Work()
