@@ -34,8 +34,9 @@ GRACE_SECONDS: Final = 60.0
 COLD_SECONDS: Final = 1.2
 """RQ ignores a second signal within a second of the first."""
 KILL_SECONDS: Final = 3.0
-HANGING_SECONDS: Final = 30.0
-"""Without a job, a child that was asked needs not nearly so long. One whose connection broke can wait for ever."""
+HANGING_SECONDS: Final = 180.0
+"""What was asked to end and runs no job ends within seconds, unless its broken connection makes it wait for ever.
+Longer than a submission, for RQ's SimpleWorker, whose job is no process of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
