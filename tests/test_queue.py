@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import threading
 import time
 from importlib import import_module
 
@@ -286,3 +287,15 @@ def test_the_first_who_asks_with_a_key_is_told_so_until_it_is_over(redis_server)
 def test_without_redis_everybody_is_the_first(redis_server):
     redis_server.stop()
     assert [queue.is_first("grokvideo:test", seconds=60) for _time in range(2)] == [True, True]
+
+
+def test_a_worker_that_ends_while_its_connection_is_broken_ends(redis_server):
+    """In redis-py before 6.4 a subscription that reconnects to say that it ends waits for itself, for ever."""
+    subscription = django_rq.get_connection("default").pubsub()
+    subscription.subscribe(commands=print)
+    subscription.connection.disconnect()
+    ending = threading.Thread(target=subscription.unsubscribe, daemon=True)
+    ending.start()
+    ending.join(10)
+    assert not ending.is_alive()
+    subscription.close()
