@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from grokvideo_django.worker import GRACE_SECONDS
+
 from ..faults.processes import MARK, ROOT, marked, send
 
 
@@ -58,8 +60,12 @@ class Command:
                 pytest.fail(f"{what}: not within {seconds} s.\n{self.text}", pytrace=False)
             time.sleep(0.05)
 
-    def end(self, number: int = signal.SIGTERM, *, seconds: float = 30) -> int:
-        """Send a signal and wait; returns the exit code. What does not end says where it is."""
+    def end(self, number: int = signal.SIGTERM, *, seconds: float = GRACE_SECONDS + 40) -> int:
+        """Send a signal and wait; returns the exit code. What does not end says where it is.
+
+        An idle worker that was stopped may hear the signal in its other thread, and go on waiting for Redis: then the
+        end of the grace ends it.
+        """
         self.process.send_signal(number)
         try:
             return self.process.wait(seconds)
