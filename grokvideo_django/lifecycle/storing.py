@@ -20,7 +20,7 @@ from .transition import Status, alert, move
 
 FETCH_MARGIN_SECONDS: Final = 60
 ATTACH_LEASE_SECONDS: Final = 300
-FETCH_ENDS: Final = ("fetch_failed", "media_refused")
+FETCH_ENDS: Final = ("fetch_failed", "fetch_lost", "media_refused")
 """The events of downloads that did not work out, and of whose workers nobody killed."""
 MEDIA_TRIES: Final = 3
 MEDIA_RETRY_SECONDS: Final = 20
@@ -170,6 +170,12 @@ def fetch_again(lease: Lease, *, message: str, due_at: datetime) -> bool:
         lease_token=None,
         error_message=message,
     )
+
+
+def fetch_lost(pk: int) -> bool:
+    """A worker finds that its lease ran out and another one has the row: noted, so that it does not count as killed."""
+    message = "A worker took longer for the download than its lease lasts; another one has taken over."
+    return move(pk, None, from_=[Status.RENDERED], kind="fetch_lost", message=message)
 
 
 def media_refused(lease: Lease, *, message: str, now: datetime) -> bool:

@@ -65,31 +65,35 @@ def fetch(pk: int, *, new_client: Callable[[], GatewayClient], gate: RateGate) -
     request = VideoRequest.objects.get(pk=pk)
     try:
         with new_client() as client:
-            return _Fetch(request, lease, client, gate).run()
+            stored = held = _Fetch(request, lease, client, gate).run()
     except MediaRefused as error:
-        storing.media_refused(lease, message=str(error), now=timezone.now())
+        stored, held = False, storing.media_refused(lease, message=str(error), now=timezone.now())
     except (MediaUnavailable, GatewayError, OSError) as error:
         if isinstance(error, GatewayError) and error.status == 429:
             gate.block(error.retry_after or schedule.MIN_GAP_SECONDS)
-        _again(request, lease, error)
+        stored, held = False, _again(request, lease, error)
     except Exception as error:
         # A storage may raise anything. The row must not wait for its lease to run out, and the error must be seen.
-        _again(request, lease, error)
+        if not _again(request, lease, error):
+            storing.fetch_lost(pk)
         raise
-    return False
+    if not held:
+        storing.fetch_lost(pk)
+    return stored
 
 
-def _again(request: VideoRequest, lease: Lease, error: Exception) -> None:
+def _again(request: VideoRequest, lease: Lease, error: Exception) -> bool:
+    """False: the lease is lost, and another worker has the row."""
     now = timezone.now()
     words = str(error) if isinstance(error, MediaUnavailable) else f"The video could not be stored: {error!r}"
     if request.file_expires_at is not None and now >= request.file_expires_at:
-        storing.doubt(lease, code="not_stored", message=f"{words} The gateway has deleted it by now.", warns=True)
-        return
+        gone = f"{words} The gateway has deleted it by now."
+        return storing.doubt(lease, code="not_stored", message=gone, warns=True)
     if request.rendered_at is not None and now - request.rendered_at > storing.GIVE_UP_AFTER:
-        storing.doubt(lease, code="not_stored", message=f"{words} The gateway deletes it within a day.", warns=True)
-        return
+        late = f"{words} The gateway deletes it within a day."
+        return storing.doubt(lease, code="not_stored", message=late, warns=True)
     pause = getattr(error, "retry_after", None) or schedule.growing(request.fetch_attempts)
-    storing.fetch_again(lease, message=words, due_at=now + timedelta(seconds=pause))
+    return storing.fetch_again(lease, message=words, due_at=now + timedelta(seconds=pause))
 
 
 class _Fetch:

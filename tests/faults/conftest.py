@@ -132,8 +132,11 @@ class Site:
 
         self.wait_for("the sweep", swept, seconds=seconds)
         self.wait_for("leases given back", lambda: not books.leases(), seconds=seconds, pause=0.01)
-        books.assert_books_agree()
-        books.assert_nothing_left()
+        try:
+            books.assert_books_agree()
+            books.assert_nothing_left()
+        except AssertionError as error:
+            pytest.fail(f"{error}\n{self.report()}")
         assert self.sandbox.leaked_keys == 0
 
     def assert_account(self, *, posted: int, held: int) -> None:

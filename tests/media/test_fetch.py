@@ -529,6 +529,30 @@ def test_downloads_that_failed_with_a_word_kill_nobody(rendered, sandbox):
     assert row.poster.name
 
 
+@pytest.mark.parametrize("word", ["", "media-500*2", "media-404*2"])
+def test_workers_that_lost_their_lease_were_not_killed(word, rendered, at):
+    """They were stopped for long, or a clock is wrong."""
+    row = rendered(word)
+    at("fetch.downloading", lambda: lose_lease(row))
+    for _try in range(fetching.SILENT_ENDS):
+        overdue(row)
+        assert fetch(row) is False
+        assert (row.status, last_event(row).kind) == ("rendered", "fetch_lost")
+    at("fetch.downloading", lambda: None)
+    overdue(row)
+    assert fetch(row) is True
+    assert row.poster.name
+
+
+def test_a_storage_that_raises_under_a_lost_lease(rendered, monkeypatch, at):
+    row = rendered()
+    monkeypatch.setattr(fetching, "result_storage", lambda: Broken(".mp4", KeyError("bucket"), after=True))
+    at("fetch.downloaded", lambda: monkeypatch.setattr(storing, "holds", lambda lease, now: lose_lease(row) or True))
+    with pytest.raises(KeyError, match="bucket"):
+        fetch(row)
+    assert last_event(row).kind == "fetch_lost"
+
+
 class Renaming(FileSystemStorage):
     def get_available_name(self, name, max_length=None):
         return f"{name.removesuffix(Path(name).suffix)}-renamed{Path(name).suffix}"
@@ -594,9 +618,8 @@ def test_a_file_that_cannot_be_deleted_stays_planned_for_the_sweep(rendered, mon
 def test_a_lease_that_was_lost_during_the_download_stores_nothing(rendered, folders, at):
     row = rendered()
     at("fetch.downloaded", lambda: lose_lease(row))
-    events = row.events.count()
     assert fetch(row) is False
-    assert (row.status, row.video.name, row.events.count(), held()) == ("rendered", "", events, 5)
+    assert (row.status, row.video.name, last_event(row).kind, held()) == ("rendered", "", "fetch_lost", 5)
     nothing_left(folders)
 
 
