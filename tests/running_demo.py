@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from .timing import PATIENCE
+
 MANAGE = Path(__file__).resolve().parent.parent / "example_project" / "manage.py"
 READY = re.compile(
     r"^Ready: (?P<url>http://127\.0\.0\.1:(?P<port>\d+)/)admin/ · user (?P<user>\S+) · password (?P<password>\S+)"
@@ -67,7 +69,7 @@ class RunningDemo:
         if error is not None:
             print(self.output)
 
-    def ready(self, seconds: float = 90) -> re.Match[str]:
+    def ready(self, seconds: float = PATIENCE) -> re.Match[str]:
         """The line that says where it is."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -83,7 +85,7 @@ class RunningDemo:
         os.killpg(self.process.pid, number)
         return self.wait()
 
-    def wait(self, seconds: float = 60) -> int:
+    def wait(self, seconds: float = PATIENCE) -> int:
         code = self.process.wait(timeout=seconds)
         self._reader.join()
         return code
@@ -107,7 +109,7 @@ class RunningDemo:
     def _is_home_of(self, entry: Path) -> bool:
         return str((entry / "cwd").readlink()).startswith(str(self.folder))
 
-    def gone(self, seconds: float = 20) -> dict[int, str]:
+    def gone(self, seconds: float = PATIENCE) -> dict[int, str]:
         """What is left after so long; empty as soon as nothing is."""
         deadline = time.monotonic() + seconds
         while (left := self.processes()) and time.monotonic() < deadline:

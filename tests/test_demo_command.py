@@ -9,7 +9,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
@@ -22,6 +21,7 @@ from example_project.demo import money, ports, reaper, redis_server, state
 
 from .conftest import redis_executable, unavailable
 from .running_demo import RunningDemo
+from .timing import wait_for
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 
@@ -96,13 +96,6 @@ def test_its_redis_wants_a_password_and_keeps_nothing(folder: Path) -> None:
     finally:
         process.kill()
         process.wait()
-
-
-def wait_for(ready: object, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 # Money

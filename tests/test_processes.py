@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +13,8 @@ from types import SimpleNamespace
 import pytest
 
 from grokvideo_django import processes
+
+from .timing import wait_for
 
 NAP = "import time; time.sleep(60)"
 FAMILY = f"""
@@ -34,12 +35,8 @@ def family() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def wait_for_members(session: int, number: int) -> list[int]:
-    for _attempt in range(200):
-        found = processes.members(session)
-        if len(found) == number:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"{processes.members(session)} are not {number}")
+    wait_for(lambda: len(processes.members(session)) == number)
+    return processes.members(session)
 
 
 @pytest.mark.parametrize("proc", [processes.PROC, Path("/no/such/folder")])
@@ -49,7 +46,7 @@ def test_a_session_keeps_what_leaves_its_process_group(
     monkeypatch.setattr(processes, "PROC", proc)
     leader, child = sorted(wait_for_members(family.pid, 2), key=lambda pid: pid != family.pid)
     assert leader == family.pid
-    assert os.getpgid(child) != os.getpgid(leader)
+    wait_for(lambda: os.getpgid(child) != os.getpgid(leader))
     family.kill()
     family.wait()
     assert wait_for_members(family.pid, 1) == [child]
@@ -78,10 +75,7 @@ def test_a_process_of_somebody_else_is_no_member(monkeypatch: pytest.MonkeyPatch
 
 def test_the_dead_that_nobody_else_buries_are_no_members() -> None:
     with subprocess.Popen([sys.executable, "-c", "pass"]) as dead:  # in our own session
-        for _attempt in range(200):
-            if Path(f"/proc/{dead.pid}/stat").exists() and _state(dead.pid) == "Z":
-                break
-            time.sleep(0.02)
+        wait_for(lambda: _state(dead.pid) == "Z")
         assert not processes._is_member(dead.pid, os.getsid(0))
 
 

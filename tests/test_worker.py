@@ -15,6 +15,8 @@ import pytest
 from grokvideo_django import processes, worker
 from grokvideo_django.worker import Child, Program, Supervisor
 
+from .timing import wait_for
+
 # The test's script is a second thread; the supervisor itself has one.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
@@ -104,13 +106,6 @@ class Run:
 
 def stop() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def wait_for(found: Callable[[], object]) -> None:
-    ends_at = time.monotonic() + 60
-    while not found():
-        assert time.monotonic() < ends_at
-        time.sleep(0.02)
 
 
 def is_gone(pid: int) -> bool:

@@ -1,14 +1,25 @@
-"""Time that a test has set going, on a machine that may be slow."""
+"""Time, on a machine that may be slow."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import pytest
 
+PATIENCE: Final = 120.0
+"""Seconds that a test waits for what must happen: a bound for what never comes, and no claim about speed."""
+
 _began_at = time.monotonic()
+
+
+def wait_for(found: Callable[[], object]) -> None:
+    """Until it is true."""
+    ends_at = time.monotonic() + PATIENCE
+    while not found():
+        assert time.monotonic() < ends_at, f"not within {PATIENCE:g} s"
+        time.sleep(0.02)
 
 
 def begin() -> None:

@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, sync_playwright
 
 from ..conftest import unavailable
+from ..timing import PATIENCE
 from . import chromium
 
 HERE = Path(__file__).parent
@@ -43,7 +44,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     opened = browser.new_context(viewport={"width": 1280, "height": 900})
-    opened.set_default_timeout(15_000)
+    opened.set_default_timeout(PATIENCE * 1000)
     yield opened
     opened.close()
 
@@ -90,7 +91,7 @@ def visit(browser: Browser, live_server: Any, redis_server: Any, complaints: Com
     """Pages of a site manager, in a window of this size."""
     chief = User.objects.create_superuser("chief", password="pw")
     context = browser.new_context()
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE * 1000)
     page = context.new_page()
     page.goto(f"{live_server.url}/admin/login/")
     page.get_by_label("Username").fill(chief.username)

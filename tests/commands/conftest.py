@@ -17,6 +17,7 @@ import pytest
 from grokvideo_django.worker import GRACE_SECONDS
 
 from ..faults.processes import MARK, ROOT, marked, send
+from ..timing import PATIENCE
 
 
 class Command:
@@ -53,7 +54,7 @@ class Command:
         """Its processes, horses and orphans too."""
         return list(marked(self.mark))
 
-    def wait_for(self, what: str, condition: Callable[[], object], *, seconds: float = 30) -> None:
+    def wait_for(self, what: str, condition: Callable[[], object], *, seconds: float = PATIENCE) -> None:
         ends_at = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > ends_at:

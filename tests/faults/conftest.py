@@ -22,6 +22,7 @@ from grokvideo_django.sandbox import Sandbox
 from tests.site.models import Article
 
 from ..conftest import RedisServer, make_draft
+from ..timing import PATIENCE
 from . import books
 from .processes import Fleet, Process
 
@@ -61,7 +62,7 @@ class Site:
         self.fleet.cron()
         return self.fleet.worker()
 
-    def wait_for(self, what: str, found: Callable[[], Any], *, seconds: float = 30, pause: float = 0.05) -> Any:
+    def wait_for(self, what: str, found: Callable[[], Any], *, seconds: float = PATIENCE, pause: float = 0.05) -> Any:
         """What ``found`` returns as soon as it is true; the test fails with all that is known if it never is."""
         ends_at = time.monotonic() + seconds
         while time.monotonic() < ends_at:
@@ -70,7 +71,7 @@ class Site:
             time.sleep(pause)
         pytest.fail(f"{what}: not within {seconds} s.\n{self.report()}", pytrace=False)
 
-    def wait_until(self, request: VideoRequest, *statuses: str, seconds: float = 30) -> VideoRequest:
+    def wait_until(self, request: VideoRequest, *statuses: str, seconds: float = PATIENCE) -> VideoRequest:
         """Until it has one of these statuses; reads of the gateway do not wait for their time."""
 
         def there() -> bool:
@@ -81,7 +82,7 @@ class Site:
         self.wait_for(f"request {request.pk} {'/'.join(statuses)}", there, seconds=seconds)
         return request
 
-    def wait_until_done(self, request: VideoRequest, *, seconds: float = 30) -> VideoRequest:
+    def wait_until_done(self, request: VideoRequest, *, seconds: float = PATIENCE) -> VideoRequest:
         """Until it is stored and attached."""
         self.wait_until(request, Status.SUCCEEDED, seconds=seconds)
 
@@ -122,7 +123,7 @@ class Site:
             leased = VideoRequest.objects.filter(lease_token__isnull=False, due_at__lt=timezone.now() + FAR)
             transactions.update(leased, due_at=past)
 
-    def assert_settled(self, *, seconds: float = 20) -> None:
+    def assert_settled(self, *, seconds: float = PATIENCE) -> None:
         """Books agree; no plan, no file and no lease is left behind. A healthy worker and a cron must be running."""
 
         def swept() -> bool:

@@ -46,7 +46,7 @@ class Settling:
         self._read()
         self._fail_with([words for request, _word in self.requests for words in self._unpaid_or_paid_twice(request)])
         self._fail_with([str(finding) for finding in reconcile.findings()])
-        self.site.assert_settled(seconds=60)
+        self.site.assert_settled()
 
     def wait_for_quiet(self, *, seconds: float) -> None:
         """Nothing waits any more, but for what is in doubt."""

@@ -93,7 +93,7 @@ def test_workers_with_different_clocks_share_the_work(hours, wrong):
     site.healthy()
     requests = [site.start(f"Fox {number}") for number in range(6)]
     for request in requests:
-        site.wait_until_done(request, seconds=60)
+        site.wait_until_done(request)
         assert site.posts(request) == 1
     site.fleet.processes[0].clock.set(0)
     time.sleep(0.5)

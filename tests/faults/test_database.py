@@ -30,7 +30,7 @@ def test_connections_are_lost(phase, site: Site):
 
     if phase == "downloading":
         site.let_leases_run_out()  # its horse may have died of it
-    site.wait_for("the video", lambda: patiently(done), seconds=60)
+    site.wait_for("the video", lambda: patiently(done))
     assert site.posts(request) == len(site.sandbox.accepted) == 1
     site.assert_attached(request)
     site.assert_account(posted=995, held=0)

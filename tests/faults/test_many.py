@@ -19,6 +19,8 @@ from grokvideo_django.exceptions import InvalidTransition
 from grokvideo_django.models import VideoRequest
 from tests.site.models import Stubborn
 
+from ..timing import PATIENCE
+
 Status = VideoRequest.Status
 
 
@@ -29,7 +31,7 @@ def test_three_crons_and_two_workers(site):
         site.fleet.worker()
     requests = [site.start(f"Fox {number}") for number in range(20)]
     for request in requests:
-        site.wait_until_done(request, seconds=60)
+        site.wait_until_done(request)
     assert [site.posts(request) for request in requests] == [1] * 20
     assert len(site.sandbox.accepted) == 20
     for request in requests:
@@ -143,7 +145,7 @@ def test_one_statement_over_many_rows_survives_a_deadlock(site):
 
     thread = threading.Thread(target=rival)
     thread.start()
-    assert holds_others.wait(10)
+    assert holds_others.wait(PATIENCE)
     assert transactions.update(rows, reads=7) == 2
     thread.join()
     assert list(rows.values_list("reads", flat=True)) == [7, 7]
@@ -173,7 +175,7 @@ def test_cancellation_against_completion_against_expiry(seed, site):
             assert endings.setdefault(pk, status) == status, f"request {pk} was {endings[pk]} and is {status}"
         return len(endings) == len(requests)
 
-    site.wait_for("all endings", all_ended, seconds=60)
+    site.wait_for("all endings", all_ended)
     for thread in rush:
         thread.join()
     site.wait_for("all attached", lambda: site.hurry() or not VideoRequest.objects.in_flight().exists())

@@ -88,7 +88,7 @@ def test_the_ticks_holder_among(workers, site):
     (horse,) = site.wait_for("the stop in a tick", stopped)
     token = site.ticks()
     site.healthy()
-    site.wait_for("another tick, when the lease has run out", lambda: site.ticks() > token, seconds=20)
+    site.wait_for("another tick, when the lease has run out", lambda: site.ticks() > token)
     canceled, *others = requests
     site.wait_until(canceled, Status.SUBMITTED)
     services.cancel(canceled, actor="a person")
@@ -123,7 +123,7 @@ def test_what_a_stopped_tick_has_in_hand_is_discarded(site):
         request.refresh_from_db()
         return request.reads > 0
 
-    site.wait_for("a read by another", read_by_another, seconds=20)
+    site.wait_for("a read by another", read_by_another)
     send(stopping.pid, signal.SIGSTOP)  # so that it begins nothing else
     for process in site.fleet.processes:
         if process is not stopping:

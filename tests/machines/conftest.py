@@ -24,6 +24,7 @@ from ..faults.conftest import Site, rich_editor
 from ..faults.processes import Fleet
 from ..faults.servers import Postgres
 from ..s3.conftest import S3Server, s3
+from ..timing import PATIENCE
 from .network import Host, missing, network, refused
 
 __all__ = ["rich_editor", "s3"]
@@ -128,7 +129,7 @@ class Machines(Site):
         names = {name for pair in VideoRequest.objects.values_list("video", "poster") for name in pair}
         return (names | set(Page.objects.values_list("clip", flat=True))) - {""}
 
-    def assert_settled(self, *, seconds: float = 40) -> None:
+    def assert_settled(self, *, seconds: float = PATIENCE) -> None:
         """Books agree; nothing is planned, no lease is left, and no stray file: in no bucket, on no host."""
 
         def swept() -> bool:

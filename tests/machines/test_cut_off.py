@@ -32,7 +32,7 @@ def test_in_the_middle_of(phase, machines):
     fleet = machines.works("a")
     request = machines.start()
     waits = machines.sandbox.world.script.waiting
-    machines.wait_for(f"the {phase}", lambda: machines.hurry() or not waits(), seconds=60)
+    machines.wait_for(f"the {phase}", lambda: machines.hurry() or not waits())
     (horse,) = [pid for process in fleet.processes for pid in process.horses()]
     host = machines.hosts["a"]
     host.cut_off()
@@ -41,18 +41,18 @@ def test_in_the_middle_of(phase, machines):
 
     if phase == "submit":
         machines.let_leases_run_out()
-        machines.wait_until(request, Status.IN_DOUBT, seconds=60)
+        machines.wait_until(request, Status.IN_DOUBT)
     else:
         if phase == "download":  # a minute and more; the tick's is waited for
             machines.let_leases_run_out()
-        machines.wait_until_done(request, seconds=60)
+        machines.wait_until_done(request)
     print(f"{phase}: the other host took over {time.monotonic() - began:.1f} s after the cut, {request.status}")
     assert lives(horse)
 
     host.reconnect()
     if phase == "submit":  # the answer arrives now, and its id is saved whatever the row has become
-        machines.wait_until_done(request, seconds=90)
-    machines.wait_for("the end of what was cut off", lambda: not lives(horse), seconds=90)
+        machines.wait_until_done(request)
+    machines.wait_for("the end of what was cut off", lambda: not lives(horse))
     request.refresh_from_db()
     assert request.status == Status.SUCCEEDED
     assert_paid_once(machines, request)
@@ -65,7 +65,7 @@ def test_while_both_work(machines):
     for name in machines.hosts:
         machines.works(name, workers=2)
     requests = [machines.start(f"Fox {number} [sandbox:delay=1]") for number in range(6)]
-    machines.wait_for("work", lambda: machines.hurry() or len(machines.sandbox.accepted) > 1, seconds=60)
+    machines.wait_for("work", lambda: machines.hurry() or len(machines.sandbox.accepted) > 1)
     host = machines.hosts["a"]
     host.cut_off()
     requests += [machines.start(f"Fox {number}") for number in range(6, 10)]
@@ -77,16 +77,16 @@ def test_while_both_work(machines):
         waiting = VideoRequest.objects.exclude(status__in=[Status.SUCCEEDED, Status.IN_DOUBT])
         return not waiting.exists()
 
-    machines.wait_for("everything done by the host that is left", settled, seconds=90)
+    machines.wait_for("everything done by the host that is left", settled)
     host.reconnect()
-    machines.wait_for("no POST on its way", lambda: not machines.busy() or None, seconds=90)
+    machines.wait_for("no POST on its way", lambda: not machines.busy() or None)
     for request in requests:
         request.refresh_from_db()
         if request.status == Status.IN_DOUBT:  # it was cut off with the POST on its way, and nobody knows
             decide(machines, request)
     done = [request for request in requests if machines.posts(request)]
     for request in done:
-        machines.wait_until_done(request, seconds=60)
+        machines.wait_until_done(request)
         assert_paid_once(machines, request)
     assert max(machines.posts(request) for request in requests) == 1
     assert len(done) >= len(requests) - 4

@@ -20,6 +20,8 @@ from django.core.management.base import CommandError
 from grokvideo_django.management.commands.grokvideo_sandbox import Command, latency
 from grokvideo_django.sandbox import Sandbox
 
+from ..timing import PATIENCE
+
 RUN = """
 from django.conf import settings
 from django.core.management import call_command
@@ -44,7 +46,7 @@ def test_in_its_own_process(number: signal.Signals) -> None:
         )
         assert answer.status_code == 202
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0
     assert err == ""
     for name in ("API_KEY", "BASE_URL", "MEDIA_HOSTS", "ALLOW_PRIVATE_NETWORK"):
