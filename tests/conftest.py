@@ -22,8 +22,8 @@ from grokvideo_django import credits, jobs
 from grokvideo_django.models import CreditAccount, VideoRequest
 from grokvideo_django.sandbox import Sandbox
 
+from . import emptying, timing
 from . import settings as test_settings
-from . import timing
 
 # A slow machine is no failure. Fixtures that last for all examples are looked after by their tests.
 hypothesis.settings.register_profile(
@@ -105,6 +105,13 @@ class RedisServer:
     def flush(self) -> None:
         with redis.Redis.from_url(self.url) as client:
             client.flushall()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_flush() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        emptying.install(patch)
+        yield
 
 
 @pytest.fixture(scope="session")
