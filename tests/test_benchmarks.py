@@ -56,7 +56,7 @@ def benchmark(command: str) -> subprocess.CompletedProcess[str]:
         ("ledger_pages --entries 10 20 --times 1", "statement with three old entries"),
         ("download_memory --megabytes 1 --patience 1", "12 hostile bodies, none of them stored"),
         (f"ledger --database {DATABASE} --threads 1 2 --seconds 0.1 --rounds 1", "Deadlocks: 0."),
-        ("polling --in-flight 2 --median 0.5 --client ours ours-new interval", "| 2 | ours | 2 | 0 |"),
+        ("polling --in-flight 2 --median 0.5 --client ours interval", "| 2 | ours | 2 | 0 |"),
     ],
 )
 def test_it_runs(command, expected):

@@ -45,7 +45,7 @@ from grokvideo_django.models import Budget, BudgetUse, CreditAccount, CreditEntr
 from .books import Interrupted, balance, grant_of, interrupted_at, prove, snapshot
 from .expected import BORDERS, Clock, Expected, Scene, Warnings, counted
 
-EXAMPLES = int(os.environ.get("GROKVIDEO_TEST_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("GROKVIDEO_TEST_EXAMPLES", "8"))
 STEPS = 25
 """Of an example, at most."""
 

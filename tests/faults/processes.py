@@ -150,10 +150,10 @@ class Fleet:
         """A stock worker; its horse dies or stops at the point, once in the life of this fleet."""
         extra = {"GROKVIDEO_CRASH_ONCE": str(self.crashed)} if crash_at or stop_at else {}
         extra |= {"GROKVIDEO_CRASH_AT": crash_at, "GROKVIDEO_STOP_AT": stop_at}
-        return self._start("worker", ["rqworker", "default"], extra)
+        return self._start("worker", ["rqworker", "--skip-checks", "default"], extra)
 
     def cron(self) -> Process:
-        return self._start("cron", ["rqcron", "grokvideo_django.cron"], {})
+        return self._start("cron", ["rqcron", "--skip-checks", "grokvideo_django.cron"], {})
 
     @property
     def crashed(self) -> Path:
