@@ -180,7 +180,7 @@ def test_a_redis_that_hangs_is_given_up_too(redis_server, draft):
         services.start(draft)
     finally:
         redis_server.process.send_signal(signal.SIGCONT)
-    assert time.monotonic() - began < 3 * queue.ANSWER_SECONDS
+    assert time.monotonic() - began < 10 * queue.ANSWER_SECONDS
     assert draft.status == "queued"
 
 

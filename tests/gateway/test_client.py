@@ -233,7 +233,7 @@ class TestTime:
     def _prompt(self):
         started = time.monotonic()
         yield
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < 50
 
     def test_a_server_that_says_nothing(self, server, hurried):
         server.answer(server.stall)
@@ -280,7 +280,7 @@ class TestTime:
 
     def test_a_refusal_whose_body_stalls_is_still_a_refusal(self, server):
         server.answer(server.drip(b"HTTP/1.1 401 No\r\nContent-Length: 900\r\n\r\n"))
-        with GatewayClient(base_url=server.url, api_key=KEY, post_timeout=1.5) as client:
+        with GatewayClient(base_url=server.url, api_key=KEY, post_timeout=3) as client:
             error = error_of(client.create, order())
         assert type(error) is AccountRefused
         assert error.message == "The gateway answered 401 without saying why."
@@ -292,7 +292,7 @@ class TestTime:
 
     def test_a_deadline_does_not_outlive_its_exchange(self, server):
         server.answer(server.stall, reply(200, ACCEPTED))
-        with GatewayClient(base_url=server.url, api_key=KEY, read_timeout=1.5) as client:
+        with GatewayClient(base_url=server.url, api_key=KEY, read_timeout=3) as client:
             error_of(client.read, "job_1")
             assert client.read("job_1").state is JobState.QUEUED
 
@@ -316,7 +316,7 @@ class TestNeverSent:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             started = time.monotonic()
             error = self.create(f"https://127.0.0.1:{listener.getsockname()[1]}/v1", post_timeout=1)
-            assert time.monotonic() - started < 20
+            assert time.monotonic() - started < 50
         assert type(error) is NotAccepted
 
     def test_unknown_host(self):
@@ -331,7 +331,7 @@ class TestNeverSent:
             address = listener.getsockname()
             with socket.create_connection(address):  # fills the backlog, so that the next one waits
                 assert type(self.create(f"http://127.0.0.1:{address[1]}/v1")) is NotAccepted
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < 50
 
     @pytest.mark.parametrize("url", ["", "api.aigateway.sh/v1", "ftp://127.0.0.1/v1", "http://[/v1", "http://:x/v1"])
     def test_no_usable_url(self, url):
