@@ -173,8 +173,8 @@ def fetch_again(lease: Lease, *, message: str, due_at: datetime) -> bool:
 
 
 def fetch_lost(pk: int) -> bool:
-    """A worker finds that its lease ran out and another one has the row: noted, so that it does not count as killed."""
-    message = "A worker took longer for the download than its lease lasts; another one has taken over."
+    """A worker finds that its lease is lost, though it lives: noted, so that it does not count as killed."""
+    message = "A worker was too late with its download, or a clock is wrong. It is downloaded anew."
     return move(pk, None, from_=[Status.RENDERED], kind="fetch_lost", message=message)
 
 

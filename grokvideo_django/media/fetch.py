@@ -63,27 +63,29 @@ def fetch(pk: int, *, new_client: Callable[[], GatewayClient], gate: RateGate) -
         return False
     crash.point("fetch.claimed")
     request = VideoRequest.objects.get(pk=pk)
+    held = True
     try:
         with new_client() as client:
-            stored = held = _Fetch(request, lease, client, gate).run()
+            held = _Fetch(request, lease, client, gate).run()
+            return held
     except MediaRefused as error:
-        stored, held = False, storing.media_refused(lease, message=str(error), now=timezone.now())
+        held = storing.media_refused(lease, message=str(error), now=timezone.now())
     except (MediaUnavailable, GatewayError, OSError) as error:
         if isinstance(error, GatewayError) and error.status == 429:
             gate.block(error.retry_after or schedule.MIN_GAP_SECONDS)
-        stored, held = False, _again(request, lease, error)
+        held = _again(request, lease, error)
     except Exception as error:
         # A storage may raise anything. The row must not wait for its lease to run out, and the error must be seen.
-        if not _again(request, lease, error):
-            storing.fetch_lost(pk)
+        held = _again(request, lease, error)
         raise
-    if not held:
-        storing.fetch_lost(pk)
-    return stored
+    finally:
+        if not held:
+            storing.fetch_lost(pk)
+    return False
 
 
 def _again(request: VideoRequest, lease: Lease, error: Exception) -> bool:
-    """False: the lease is lost, and another worker has the row."""
+    """False: the lease is lost."""
     now = timezone.now()
     words = str(error) if isinstance(error, MediaUnavailable) else f"The video could not be stored: {error!r}"
     if request.file_expires_at is not None and now >= request.file_expires_at:

@@ -54,11 +54,11 @@ class Command:
         """Its processes, horses and orphans too."""
         return list(marked(self.mark))
 
-    def wait_for(self, what: str, condition: Callable[[], object], *, seconds: float = PATIENCE) -> None:
-        ends_at = time.monotonic() + seconds
+    def wait_for(self, what: str, condition: Callable[[], object]) -> None:
+        ends_at = time.monotonic() + PATIENCE
         while not condition():
             if time.monotonic() > ends_at:
-                pytest.fail(f"{what}: not within {seconds} s.\n{self.text}", pytrace=False)
+                pytest.fail(f"{what}: not within {PATIENCE:g} s.\n{self.text}", pytrace=False)
             time.sleep(0.05)
 
     def end(self, number: int = signal.SIGTERM, *, seconds: float = GRACE_SECONDS + 40) -> int:

@@ -71,7 +71,7 @@ class Site:
             time.sleep(pause)
         pytest.fail(f"{what}: not within {seconds} s.\n{self.report()}", pytrace=False)
 
-    def wait_until(self, request: VideoRequest, *statuses: str, seconds: float = PATIENCE) -> VideoRequest:
+    def wait_until(self, request: VideoRequest, *statuses: str) -> VideoRequest:
         """Until it has one of these statuses; reads of the gateway do not wait for their time."""
 
         def there() -> bool:
@@ -79,18 +79,18 @@ class Site:
             request.refresh_from_db()
             return request.status in statuses
 
-        self.wait_for(f"request {request.pk} {'/'.join(statuses)}", there, seconds=seconds)
+        self.wait_for(f"request {request.pk} {'/'.join(statuses)}", there)
         return request
 
-    def wait_until_done(self, request: VideoRequest, *, seconds: float = PATIENCE) -> VideoRequest:
+    def wait_until_done(self, request: VideoRequest) -> VideoRequest:
         """Until it is stored and attached."""
-        self.wait_until(request, Status.SUCCEEDED, seconds=seconds)
+        self.wait_until(request, Status.SUCCEEDED)
 
         def attached() -> bool:
             request.refresh_from_db()
             return request.due_at is None
 
-        self.wait_for(f"request {request.pk} attached", attached, seconds=seconds)
+        self.wait_for(f"request {request.pk} attached", attached)
         return request
 
     def hurry(self) -> None:
@@ -123,7 +123,7 @@ class Site:
             leased = VideoRequest.objects.filter(lease_token__isnull=False, due_at__lt=timezone.now() + FAR)
             transactions.update(leased, due_at=past)
 
-    def assert_settled(self, *, seconds: float = PATIENCE) -> None:
+    def assert_settled(self) -> None:
         """Books agree; no plan, no file and no lease is left behind. A healthy worker and a cron must be running."""
 
         def swept() -> bool:
@@ -131,8 +131,8 @@ class Site:
                 PlannedFile.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
             return not PlannedFile.objects.exists() and not books.stray_files()
 
-        self.wait_for("the sweep", swept, seconds=seconds)
-        self.wait_for("leases given back", lambda: not books.leases(), seconds=seconds, pause=0.01)
+        self.wait_for("the sweep", swept)
+        self.wait_for("leases given back", lambda: not books.leases(), pause=0.01)
         try:
             books.assert_books_agree()
             books.assert_nothing_left()

@@ -24,7 +24,6 @@ from ..faults.conftest import Site, rich_editor
 from ..faults.processes import Fleet
 from ..faults.servers import Postgres
 from ..s3.conftest import S3Server, s3
-from ..timing import PATIENCE
 from .network import Host, missing, network, refused
 
 __all__ = ["rich_editor", "s3"]
@@ -129,7 +128,7 @@ class Machines(Site):
         names = {name for pair in VideoRequest.objects.values_list("video", "poster") for name in pair}
         return (names | set(Page.objects.values_list("clip", flat=True))) - {""}
 
-    def assert_settled(self, *, seconds: float = PATIENCE) -> None:
+    def assert_settled(self) -> None:
         """Books agree; nothing is planned, no lease is left, and no stray file: in no bucket, on no host."""
 
         def swept() -> bool:
@@ -138,8 +137,8 @@ class Machines(Site):
                 PlannedFile.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
             return not PlannedFile.objects.exists() and self.in_buckets() == self.in_rows()
 
-        self.wait_for("the sweep", swept, seconds=seconds)
-        self.wait_for("leases given back", lambda: not books.leases(), seconds=seconds, pause=0.01)
+        self.wait_for("the sweep", swept)
+        self.wait_for("leases given back", lambda: not books.leases(), pause=0.01)
         books.assert_books_agree()
         for name in self.hosts:
             assert list(folder_of(name).iterdir()) == []
